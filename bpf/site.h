@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH Linux-syscall-note */
+/* Sites: from the stack of the calling thread to the counters of its site. */
+#pragma once
+
+#include "bpf/mapping.h"
+#include "bpf/process.h"
+#include "bpf/stack.h"
+
+#define NO_SITE 0xffffffffu
+
+const volatile __u32 max_stacks = 1;
+__u32 site_count; /* indices given out; user space reads sites up to here */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct site);
+} sites SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stack);
+} stacks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, __u32);
+} site_of_id SEC(".maps");
+
+/* Indices below max_stacks that were in use once and are not any more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1);
+	__type(value, __u32);
+} free_sites SEC(".maps");
+
+static __always_inline struct site *site_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&sites, &index);
+}
+
+/* The site of a process and domain that takes what finds no place in the stack table. */
+static __always_inline __u32 site_without_stack(__u32 process, enum domain domain)
+{
+	__u32 index = max_stacks + process * DOMAINS + domain;
+	struct site *site = site_at(index);
+
+	count(&lost.stacks);
+	if (site && !site->id) {
+		site->process = process;
+		site->domain = domain;
+		site->birth_ns = bpf_ktime_get_ns();
+		site->id = hash_finish(hash_step(hash_step(~0ULL, process), domain));
+	}
+	return index;
+}
+
+/* An index for a new site: the next one, or one that user space has given back. @return false when there is
+ * none */
+static __always_inline bool site_take(__u32 *index)
+{
+	if (site_count < max_stacks) {
+		*index = __sync_fetch_and_add(&site_count, 1);
+		if (*index < max_stacks)
+			return true;
+		__sync_fetch_and_add(&site_count, -1);
+	}
+	return !bpf_map_pop_elem(&free_sites, index) && *index < max_stacks;
+}
+
+static __noinline __u32 site_create(struct thread *thread, __u64 id, enum domain domain)
+{
+	__u32 index, i, *winner;
+	struct stack *stack;
+	struct site *site;
+
+	if (!thread)
+		return NO_SITE;
+	if (!site_take(&index))
+		return site_without_stack(thread->process, domain);
+	site = site_at(index);
+	stack = bpf_map_lookup_elem(&stacks, &index);
+	if (!site || !stack)
+		return NO_SITE;
+	for (i = 0; i < MAX_FRAMES && i < thread->frame_count; i++) {
+		stack->frames[i] = thread->frames[i];
+		stack->mappings[i] = 0;
+	}
+	site->process = thread->process;
+	site->domain = domain;
+	site->frame_count = thread->frame_count;
+	site->birth_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&site_of_id, &id, &index, BPF_NOEXIST)) {
+		/* Another CPU was first. */
+		bpf_map_push_elem(&free_sites, &index, 0);
+		winner = bpf_map_lookup_elem(&site_of_id, &id);
+		return winner ? *winner : site_without_stack(thread->process, domain);
+	}
+	site->id = id;
+	mappings_record(thread, stack);
+	return index;
+}
+
+/* The site of an allocation that the calling thread makes, its stack walked from the given user registers. */
+static __always_inline __u32 site_get(struct thread *thread, enum domain domain, __u64 ip, __u64 sp, __u64 bp)
+{
+	__u64 id = hash_step(thread->process, domain);
+	__u32 *index;
+
+	id = hash_finish(stack_walk(thread, ip, sp, bp, id));
+	/* Loops allocate at the same site again and again. */
+	if (id == thread->last_site_id)
+		return thread->last_site;
+	index = bpf_map_lookup_elem(&site_of_id, &id);
+	thread->last_site = index ? *index : site_create(thread, id, domain);
+	thread->last_site_id = thread->last_site < max_stacks ? id : 0;
+	return thread->last_site;
+}
+
+static __always_inline void site_born(__u32 index, __u64 size)
+{
+	struct site *site = site_at(index);
+
+	if (!site)
+		return;
+	__sync_fetch_and_add(&site->allocated_bytes, size);
+	__sync_fetch_and_add(&site->allocations, 1);
+}
+
+static __always_inline void site_died(__u32 index, __u64 size)
+{
+	struct site *site = site_at(index);
+
+	if (!site)
+		return;
+	__sync_fetch_and_add(&site->freed_bytes, size);
+	__sync_fetch_and_add(&site->frees, 1);
+}

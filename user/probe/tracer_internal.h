@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What tracer.c (loading, tables) and place.c (probes) share; nobody else includes it. */
+#pragma once
+
+#include <bpf/libbpf.h>
+#include <pthread.h>
+
+#include "probe/tracer.h"
+
+struct heap_bpf;
+struct ring_buffer;
+
+struct tracer {
+	struct heap_bpf *skeleton;
+	enum tracer_mechanism mechanism;
+	struct tracer_tables tables;
+	struct ring_buffer *ring;
+	void (*callback)(const struct event *event, void *data);
+	void *callback_data;
+	int event_budget;
+
+	/* Groups of probes that are being removed, each by a thread of its own. */
+	pthread_mutex_t removals_lock;
+	pthread_cond_t removal_done;
+	int removals;
+};
+
+/** Wait until all groups that were given to probe_group_free() are gone. */
+void probe_removals_wait(struct tracer *tracer);
+
+/** Try the loaded tracer's mechanism on a function of this very process. */
+bool probe_mechanism_works(struct tracer *tracer);
