@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 
-from harness import Skip, cases, expect_line, fixture, leaktrace_path, process_state, tell, tool, wait_for
+from harness import Skip, cases, expect_line, fixture, leaktrace_path, limit, process_state, tell, tool, wait_for
 from test_books import environment
 
 USAGE, IMPOSSIBLE, GONE = 2, 3, 4
@@ -58,6 +58,7 @@ def test_zombie(t):
     os.waitpid(child, 0)
 
 
+@limit(120)
 def test_gone_while_attaching(t):
     """A process that ends at any moment of the attaching: a report or a clear error, never a crash."""
     chance = random.Random(2)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where processes live and how they come and go: containers, replaced files, crowds of children."""
 
+import json
 import os
 import re
 import shutil
@@ -121,3 +122,26 @@ def test_object_option(t):
     options = ("--object", environment(t)["BOOKS_PLUGIN_ALLOCATOR"])
     report = t.leaktrace(*options, "--", fixture("books"), "plugin-allocator", env=environment(t)).report
     check_booked(report, t.books(t.path("books")))
+
+
+def test_end_not_heard_of(t):
+    """A process that was already dying when it was put on record: the session ends all the same."""
+    target = t.start("/bin/sleep", "60")
+    tracer = t.attach(target.pid)
+    forget_process(tracer.pid, target.pid)
+    target.kill()
+    target.wait(10)
+    t.end_leaktrace(tracer, how=None)
+
+
+def forget_process(tracer_pid, pid):
+    """Take a process off the kernel side's record behind leaktrace's back, as if its exit had come too early."""
+    bpftool = tool("bpftool")
+    held = set()
+    for entry in os.scandir(f"/proc/{tracer_pid}/fdinfo"):
+        with open(entry.path) as info:
+            held.update(int(line.split()[1]) for line in info if line.startswith("map_id:"))
+    listed = subprocess.run([bpftool, "--json", "map", "list"], capture_output=True, check=True).stdout
+    (record,) = [m for m in json.loads(listed) if m.get("name") == "process_of_tgid" and m["id"] in held]
+    key = [f"0x{byte:02x}" for byte in pid.to_bytes(4, "little")]
+    subprocess.run([bpftool, "map", "delete", "id", str(record["id"]), "key", *key], check=True)

@@ -43,6 +43,31 @@ static void test_own_code_is_found(void **state)
 	proc_maps_free(&maps);
 }
 
+static void test_ended(void **state)
+{
+	siginfo_t info;
+	int hold[2];
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(hold), 0);
+	child = fork();
+	if (!child) {
+		char byte;
+
+		close(hold[1]);
+		_exit(read(hold[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	assert_true(child > 0);
+	assert_false(proc_has_ended(child));
+	close(hold[0]);
+	close(hold[1]);
+	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+	assert_true(proc_has_ended(child)); /* a zombie */
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_true(proc_has_ended(child)); /* gone */
+}
+
 static void test_edges_of_mappings(void **state)
 {
 	struct proc_map items[] = {
@@ -166,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_own_code_is_found),
+		cmocka_unit_test(test_ended),
 		cmocka_unit_test(test_edges_of_mappings),
 		cmocka_unit_test(test_odd_and_deleted_names),
 		cmocka_unit_test(test_untraceable_processes),

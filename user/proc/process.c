@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -106,6 +108,16 @@ int proc_check_traceable(pid_t pid, struct error *err)
 		return error_set(err, ERROR_UNSUPPORTED,
 			"cannot trace process %d: it is a kernel thread (it has no memory of its own)", pid);
 	return check_program(pid, err);
+}
+
+bool proc_has_ended(pid_t pid)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd ended = {.fd = fd, .events = POLLIN};
+
+	if (fd < 0)
+		return errno == ESRCH;
+	return poll(&ended, 1, 0) > 0;
 }
 
 void proc_root(pid_t pid, char *root, size_t size)

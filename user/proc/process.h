@@ -27,6 +27,9 @@ int proc_comm(pid_t pid, char comm[PROC_COMM_SIZE]);
  */
 int proc_check_traceable(pid_t pid, struct error *err);
 
+/** @return whether a process has ended, with all of its threads: it is gone, or a zombie */
+bool proc_has_ended(pid_t pid);
+
 /**
  * Where a process sees the root of the file system.
  *

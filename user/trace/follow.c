@@ -359,8 +359,15 @@ void follow_missed_ends(struct session *session)
 		enum process_end end = (enum process_end)processes[owner->index].end;
 		pid_t pid = owner->pid;
 
-		if (!is_running(owner) || owner->recycled || end == PROCESS_RUNS)
+		if (!is_running(owner) || owner->recycled)
 			continue;
+		if (end == PROCESS_RUNS) {
+			/* Its end came before it was on the kernel side's record, or was missed there. */
+			if (!proc_has_ended(pid))
+				continue;
+			tracer_remove_process(session->tracer, pid);
+			end = PROCESS_EXITED;
+		}
 		owner_ended(session, owner->index, end);
 		if (end != PROCESS_EXITED)
 			continue;

@@ -124,7 +124,7 @@ struct owner *owner_of(struct session *session, uint32_t index);
 /** @return whether a process is being recorded */
 bool is_followed(const struct session *session, pid_t pid);
 
-/** Make up for events that were lost: end owners whose processes have ended. */
+/** Make up for ends that were not heard of: end owners whose processes have ended. */
 void follow_missed_ends(struct session *session);
 
 /** @return whether any process is still being followed */
