@@ -50,6 +50,10 @@ static int take_segments(struct elf_file *file, const Elf64_Phdr *headers, size_
 		case PT_DYNAMIC:
 			file->dynamic = true;
 			break;
+		case PT_GNU_EH_FRAME:
+			file->frame_header = header->p_vaddr;
+			file->frame_header_size = header->p_filesz;
+			break;
 		case PT_NOTE:
 			if (!file->build_id_size)
 				file->build_id_size = elf_object_note_build_id(&file->object,

@@ -13,6 +13,7 @@ struct elf_file {
 	struct elf_object object;
 	Elf64_Phdr *segments; /* PT_LOAD only, all inside the file */
 	size_t segment_count;
+	uint64_t frame_header, frame_header_size; /* PT_GNU_EH_FRAME: linked address, bytes; 0 without one */
 	bool dynamic;
 	uint8_t build_id[BUILD_ID_MAX];
 	size_t build_id_size;
