@@ -97,7 +97,7 @@ static __always_inline void born(struct pt_regs *ctx, struct thread *thread, __u
 	if (block_remove(key, &old))
 		block_overwritten(&old);
 	block.size = size;
-	block.site = site_get(thread, DOMAIN_HEAP, ctx->ip, ctx->sp, ctx->bp);
+	block.site = site_get(thread, DOMAIN_HEAP, ctx);
 	block.birth_ms = now_ms();
 	if (!block_insert(key, &block)) {
 		block_lost(thread->process, size);
@@ -340,8 +340,14 @@ SEC("uprobe")
 int objects_changed(struct pt_regs *ctx)
 {
 	struct thread *thread = thread_get();
+	struct process *process;
 
-	if (thread)
-		event_send(EVENT_OBJECTS, bpf_get_current_pid_tgid() >> 32, thread->process, NO_PROCESS);
+	if (!thread)
+		return 0;
+	process = process_at(thread->process);
+	if (process)
+		code_changed(process);
+	__sync_fetch_and_add(&process_epoch, 1);
+	event_send(EVENT_OBJECTS, bpf_get_current_pid_tgid() >> 32, thread->process, NO_PROCESS);
 	return 0;
 }

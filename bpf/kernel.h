@@ -63,12 +63,18 @@ struct file {
 	struct inode *f_inode;
 };
 
+typedef struct {
+	void *vdso;
+} mm_context_t;
+
 struct mm_struct {
 	unsigned long brk;
+	mm_context_t context;
 };
 
 struct vm_area_struct {
-	unsigned long vm_start, vm_end, vm_pgoff;
+	unsigned long vm_start, vm_end, vm_pgoff, vm_flags;
+	struct mm_struct *vm_mm;
 	struct file *vm_file;
 };
 

@@ -15,6 +15,7 @@ static __always_inline void process_init(
 	process->tgid = task->tgid;
 	process->parent = parent;
 	process->from_birth = from_birth;
+	code_changed(process);
 	bpf_probe_read_kernel_str(process->comm, sizeof(process->comm), task->comm);
 }
 

@@ -54,7 +54,7 @@ __u32 mapping_count, file_count;
 
 /* What is read of a VMA while its lock is held. */
 struct vma_found {
-	__u64 start, end, file_offset, inode, device;
+	__u64 start, end, file_offset, inode, device, flags;
 	struct dentry *dentry;
 	struct vfsmount *mount;
 };
@@ -80,8 +80,14 @@ static long vma_read(struct task_struct *task, struct vm_area_struct *vma, struc
 	found->start = vma->vm_start;
 	found->end = vma->vm_end;
 	found->file_offset = vma->vm_pgoff << 12;
-	if (!file)
+	found->flags = vma->vm_flags;
+	if (!file) {
+		if (vma->vm_start == (__u64)BPF_CORE_READ(vma, vm_mm, context.vdso)) {
+			found->inode = found->device = VDSO_INODE;
+			found->file_offset = 0;
+		}
 		return 0;
+	}
 	found->inode = BPF_CORE_READ(file, f_inode, i_ino);
 	found->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	found->dentry = BPF_CORE_READ(file, f_path.dentry);
@@ -144,8 +150,10 @@ static __noinline __u32 file_record(struct vma_found *found)
 	walk.file->device = found->device;
 	walk.file->path_length = walk.length;
 	index++;
-	bpf_map_update_elem(&file_of_inode, &key, &index, BPF_ANY);
-	return index;
+	if (!bpf_map_update_elem(&file_of_inode, &key, &index, BPF_NOEXIST))
+		return index;
+	known = bpf_map_lookup_elem(&file_of_inode, &key); /* another CPU was first */
+	return known ? *known : 0;
 }
 
 static __noinline __u32 mapping_record(struct thread *thread, struct vma_found *found)
@@ -191,9 +199,13 @@ static long frame_record(__u32 i, struct record_walk *walk)
 	struct vma_found found = {0};
 	__u64 address;
 
-	if (i >= MAX_FRAMES || !thread || !stack || i >= thread->frame_count)
+	if (i >= MAX_FRAMES || !thread || !stack || i >= thread->walk.count)
 		return 1;
-	address = thread->frames[i] - 1; /* the call, not what follows it */
+	address = thread->frames[i];
+	if (address & FRAME_INTERRUPTED)
+		address &= ~FRAME_INTERRUPTED;
+	else
+		address--; /* the call, not what follows it */
 	if (address < walk->start || address >= walk->end) {
 		if (bpf_find_vma(bpf_get_current_task_btf(), address, vma_read, &found, 0))
 			return 0;

@@ -52,7 +52,7 @@ static __always_inline void range_event(
 
 static __always_inline void range_mapped(struct thread *thread, struct pt_regs *regs, __u64 start, __u64 size)
 {
-	__u32 site = site_get(thread, DOMAIN_MMAP, regs->ip, regs->sp, regs->bp);
+	__u32 site = site_get(thread, DOMAIN_MMAP, regs);
 
 	range_event(EVENT_MAPPED, thread, start, size, site);
 }

@@ -9,6 +9,23 @@
 #include "bpf/kernel.h"
 #include "bpf/types.h"
 
+/* Words of a stack that are read at once. */
+#define WINDOW_WORDS 64
+
+/* A stack being walked: the frame at hand and what has been found so far. */
+struct walk {
+	__u64 ip, sp, bp, bx;
+	__u64 hash, check;
+	__u32 count; /* of frames */
+	__u8 end;    /* enum stack_end */
+	__u8 frame_pointers;
+	__u8 interrupted; /* `ip` is not a return address */
+	__u8 needs_bx;	  /* some rule is about rbx: restore it from frame to frame */
+	__u64 word;	  /* what stack_read_far() has read */
+	__u64 window_start;
+	__u64 window[WINDOW_WORDS];
+};
+
 /* A call into an allocator that has not returned, and scratch room: programs on uprobes can be preempted by
  * others of their kind on the same CPU, so nothing per-CPU is safe for longer than one instruction. */
 struct thread {
@@ -24,8 +41,10 @@ struct thread {
 	struct block old;  /* the block being resized; its site is NO_SITE when it is not known */
 	__u64 range_start,
 		range_size; /* that a system call in flight takes away; `start` is the old end for brk */
-	__u32 frame_count;
+	__u32 last_site_check;
 	__u32 nested_calls; /* inside the call in flight */
+	__u32 code;	    /* of the process */
+	struct walk walk;   /* of the stack of the call that returns */
 	__u64 frames[MAX_FRAMES + 1];
 };
 
@@ -70,6 +89,7 @@ struct {
 
 /* Raised at every change of process_of_tgid that can make a thread's cached process wrong. */
 __u32 process_epoch;
+__u32 code_numbers; /* given out to processes, one whenever their code changes */
 struct lost lost;
 
 static __always_inline void count(__u64 *counter)
@@ -82,12 +102,19 @@ static __always_inline struct process *process_at(__u32 index)
 	return bpf_map_lookup_elem(&processes, &index);
 }
 
+/* The code of a process has changed: what is remembered of it by address is not valid any more. */
+static __always_inline void code_changed(struct process *process)
+{
+	process->code = __sync_fetch_and_add(&code_numbers, 1) + 1;
+}
+
 static __noinline struct thread *thread_refresh(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u32 epoch = process_epoch;
 	struct process_ref *ref;
+	struct process *process;
 	struct thread *thread;
 
 	ref = bpf_map_lookup_elem(&process_of_tgid, &tgid);
@@ -102,6 +129,8 @@ static __noinline struct thread *thread_refresh(void)
 	if (thread->process != ref->process)
 		thread->call = 0;
 	thread->process = ref->process;
+	process = process_at(ref->process);
+	thread->code = process ? process->code : 0;
 	thread->epoch = epoch;
 	return thread;
 }

@@ -89,13 +89,16 @@ static __noinline __u32 site_create(struct thread *thread, __u64 id, enum domain
 	stack = bpf_map_lookup_elem(&stacks, &index);
 	if (!site || !stack)
 		return NO_SITE;
-	for (i = 0; i < MAX_FRAMES && i < thread->frame_count; i++) {
+	for (i = 0; i < MAX_FRAMES && i < thread->walk.count; i++) {
 		stack->frames[i] = thread->frames[i];
 		stack->mappings[i] = 0;
 	}
 	site->process = thread->process;
 	site->domain = domain;
-	site->frame_count = thread->frame_count;
+	site->frame_count = thread->walk.count;
+	site->check = thread->walk.check;
+	site->stack_end = thread->walk.end;
+	site->frame_pointers = thread->walk.frame_pointers;
 	site->birth_ns = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&site_of_id, &id, &index, BPF_NOEXIST)) {
 		/* Another CPU was first. */
@@ -108,20 +111,46 @@ static __noinline __u32 site_create(struct thread *thread, __u64 id, enum domain
 	return index;
 }
 
-/* The site of an allocation that the calling thread makes, its stack walked from the given user registers. */
-static __always_inline __u32 site_get(struct thread *thread, enum domain domain, __u64 ip, __u64 sp, __u64 bp)
+/* A site whose id is that of the stack just walked. @return whether it is the same stack */
+static __always_inline bool site_is_of(__u32 index, const struct walk *walk)
 {
-	__u64 id = hash_step(thread->process, domain);
-	__u32 *index;
+	struct site *site = site_at(index);
 
-	id = hash_finish(stack_walk(thread, ip, sp, bp, id));
-	/* Loops allocate at the same site again and again. */
-	if (id == thread->last_site_id)
-		return thread->last_site;
+	return site && site->check == (__u32)walk->check;
+}
+
+static __noinline __u32 site_find(struct thread *thread, enum domain domain)
+{
+	__u32 *index;
+	__u64 id;
+
+	if (!thread)
+		return NO_SITE;
+	id = thread->walk.hash;
 	index = bpf_map_lookup_elem(&site_of_id, &id);
-	thread->last_site = index ? *index : site_create(thread, id, domain);
-	thread->last_site_id = thread->last_site < max_stacks ? id : 0;
-	return thread->last_site;
+	if (!index)
+		return site_create(thread, id, domain);
+	if (site_is_of(*index, &thread->walk))
+		return *index;
+	count(&lost.collisions);
+	return site_without_stack(thread->process, domain);
+}
+
+/* The site of an allocation that the calling thread makes, its stack walked from the given user registers. */
+static __always_inline __u32 site_get(struct thread *thread, enum domain domain, const struct pt_regs *regs)
+{
+	struct walk *walk = &thread->walk;
+	__u32 site;
+
+	stack_walk(thread, regs, hash_step(thread->process, domain));
+	/* Loops allocate at the same site again and again. */
+	if (walk->hash == thread->last_site_id && (__u32)walk->check == thread->last_site_check)
+		return thread->last_site;
+	site = site_find(thread, domain);
+	thread->last_site = site;
+	thread->last_site_id = site < max_stacks ? walk->hash : 0;
+	thread->last_site_check = walk->check;
+	return site;
 }
 
 static __always_inline void site_born(__u32 index, __u64 size)

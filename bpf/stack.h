@@ -3,14 +3,20 @@
 #pragma once
 
 #include "bpf/process.h"
+#include "bpf/unwind.h"
 
-/* How far above the stack pointer a frame may lie: the default limit of a main thread's stack. Keeps a frame
- * pointer register that some function uses for data from leading the walk into the heap. */
+/* How far above the stack pointer a frame may lie when frame pointers are followed: the default limit of a
+ * main thread's stack. Keeps a register that some function uses for data from leading into the heap. */
 #define STACK_REACH (8ULL << 20)
 
-/* No program's code lies outside: neither in the first pages nor above user space. */
-#define CODE_MIN 0x1000ULL
-#define CODE_MAX (1ULL << 47)
+/* Saved registers lie below the return address: begin to read that far below it. */
+#define WINDOW_BELOW 64
+
+/* What stands for a register that was lost; no frame lies there. */
+#define REGISTER_LOST 1
+
+/* Offsets in the frame of a signal, from the stack pointer of its trampoline: struct ucontext. */
+enum { SIGNAL_BP = 120, SIGNAL_BX = 128, SIGNAL_SP = 160, SIGNAL_IP = 168 };
 
 /* What every frame adds to the hash of a stack: a multiplication by an odd constant (2^64 / golden ratio)
  * spreads each bit upwards, the rotation brings the well-mixed ones down again. */
@@ -27,34 +33,234 @@ static __always_inline __u64 hash_finish(__u64 hash)
 	return hash ^ hash >> 32;
 }
 
-/*
- * Collect the return addresses of the calling thread into thread->frames, innermost first, along frame
- * pointers.
- *
- * @param ip, sp, bp  the user registers from which to walk; ip becomes the first frame
- * @param hash        start value; returned with all frames mixed in
- */
-static __always_inline __u64 stack_walk(struct thread *thread, __u64 ip, __u64 sp, __u64 bp, __u64 hash)
+/* Read a word that is not in the window, and move the window there. @return 0, and it is in walk->word */
+__noinline int stack_read_far(struct thread *thread, __u64 address)
 {
-	struct {
-		__u64 bp, ip;
-	} frame;
+	struct walk *walk;
+	__u64 start;
+
+	if (!thread)
+		return 1;
+	walk = &thread->walk;
+	start = address - WINDOW_BELOW;
+	if (!bpf_probe_read_user(walk->window, sizeof(walk->window), (void *)start)) {
+		walk->window_start = start;
+		walk->word = walk->window[WINDOW_BELOW / 8];
+		return 0;
+	}
+	/* At an end of the stack the window reaches beyond. It was half overwritten. */
+	walk->window_start = 0;
+	return bpf_probe_read_user(&walk->word, sizeof(walk->word), (void *)address) ? 1 : 0;
+}
+
+static __always_inline bool stack_read(struct thread *thread, __u64 address, __u64 *word)
+{
+	struct walk *walk = &thread->walk;
+	__u64 at = address - walk->window_start;
+
+	if (at < sizeof(walk->window) && !(at & 7)) {
+		at /= 8;
+		barrier_var(at); /* the verifier needs to see the bound that the compiler knows of */
+		*word = walk->window[at & (WINDOW_WORDS - 1)];
+		return true;
+	}
+	if (stack_read_far(thread, address))
+		return false;
+	*word = walk->word;
+	return true;
+}
+
+static __always_inline int walk_end(struct walk *walk, enum stack_end end)
+{
+	walk->end = end;
+	return 1;
+}
+
+static __always_inline void walk_add_frame(struct thread *thread)
+{
+	struct walk *walk = &thread->walk;
+	__u64 frame = walk->ip;
+
+	if (walk->interrupted)
+		frame |= FRAME_INTERRUPTED;
+	thread->frames[walk->count & MAX_FRAMES] = frame;
+	walk->count++;
+	walk->hash = hash_step(walk->hash, frame);
+	walk->check = (walk->check ^ frame >> 1) * 0xff51afd7ed558ccdULL;
+	walk->check ^= walk->check >> 32;
+}
+
+/* The registers that a signal interrupted. */
+static __always_inline int walk_signal(struct thread *thread)
+{
+	struct walk *walk = &thread->walk;
+	__u64 frame = walk->sp;
+
+	if (!stack_read(thread, frame + SIGNAL_BP, &walk->bp) ||
+		!stack_read(thread, frame + SIGNAL_BX, &walk->bx) ||
+		!stack_read(thread, frame + SIGNAL_SP, &walk->sp) ||
+		!stack_read(thread, frame + SIGNAL_IP, &walk->ip))
+		return walk_end(walk, STACK_UNREADABLE);
+	walk->interrupted = 1;
+	return 0;
+}
+
+/* To the caller along the frame pointer. @param otherwise  the end when there is none */
+static __always_inline int walk_frame_pointer(struct thread *thread, enum stack_end otherwise)
+{
+	struct walk *walk = &thread->walk;
+	__u64 frame = walk->bp;
+
+	/* Where a program or a thread begins, it is 0, by the ABI. */
+	if (!frame)
+		return walk_end(walk, otherwise == STACK_NO_RULE ? STACK_COMPLETE : otherwise);
+	if (frame < walk->sp || frame - walk->sp > STACK_REACH || frame & 7)
+		return walk_end(walk, otherwise);
+	if (!stack_read(thread, frame + 8, &walk->ip) || !stack_read(thread, frame, &walk->bp))
+		return walk_end(walk, STACK_UNREADABLE);
+	walk->frame_pointers = 1;
+	walk->bx = REGISTER_LOST;
+	walk->sp = frame + 16;
+	walk->interrupted = 0;
+	return walk->ip ? 0 : walk_end(walk, STACK_COMPLETE);
+}
+
+/* A register of the caller. @return false when it cannot be read */
+static __always_inline bool walk_restore(
+	struct thread *thread, enum unwind_saved saved, __u64 cfa, __u64 bp, __s64 offset, __u64 *value)
+{
+	if (saved == SAVED_NOT)
+		return true;
+	if (saved == SAVED_UNKNOWN) {
+		*value = REGISTER_LOST;
+		return true;
+	}
+	return stack_read(thread, (saved == SAVED_AT_CFA ? cfa : bp) + offset, value);
+}
+
+/* The CFA by one of the less frequent rules. @return 0 when it cannot be had: the walk has ended then */
+static __always_inline __u64 walk_rare_cfa(struct thread *thread, __u64 rule)
+{
+	struct walk *walk = &thread->walk;
+	__s64 offset = unwind_rule_offset(rule);
+	__u64 cfa;
+
+	switch ((int)unwind_rule_kind(rule)) {
+	case UNWIND_BX:
+		return walk->bx + offset;
+	case UNWIND_PLT:
+		return walk->sp + ((__s64)((walk->ip & 15) * 8) >= offset ? 16 : 8);
+	case UNWIND_BP_DEREF:
+		if (stack_read(thread, walk->bp + offset, &cfa))
+			return cfa;
+		walk->end = STACK_UNREADABLE;
+		return 0;
+	default:
+		walk->end = STACK_UNSUPPORTED;
+		return 0;
+	}
+}
+
+/* Go from a frame to its caller by a rule that says where its CFA is. */
+static __always_inline int walk_to_cfa(struct thread *thread, __u64 rule)
+{
+	struct walk *walk = &thread->walk;
+	enum unwind_kind kind = unwind_rule_kind(rule);
+	__u64 cfa, bp = walk->bp;
+
+	if (kind == UNWIND_SP)
+		cfa = walk->sp + unwind_rule_offset(rule);
+	else if (kind == UNWIND_BP)
+		cfa = bp + unwind_rule_offset(rule);
+	else if (!(cfa = walk_rare_cfa(thread, rule)))
+		return 1;
+	if (cfa <= walk->sp)
+		return walk_end(walk, STACK_BROKEN);
+	if (!stack_read(thread, cfa - 8, &walk->ip) ||
+		!walk_restore(thread, unwind_rule_bp(rule), cfa, bp, unwind_rule_bp_offset(rule), &walk->bp))
+		return walk_end(walk, STACK_UNREADABLE);
+	if (walk->needs_bx &&
+		!walk_restore(thread, unwind_rule_bx(rule), cfa, bp, unwind_rule_bx_offset(rule), &walk->bx))
+		return walk_end(walk, STACK_UNREADABLE);
+	walk->sp = cfa;
+	walk->interrupted = 0;
+	return walk->ip ? 0 : walk_end(walk, STACK_COMPLETE);
+}
+
+/* Note the frame at hand and go to its caller. @return 0 when there is one, else walk->end says why not */
+__noinline int walk_step(struct thread *thread)
+{
+	struct walk *walk;
+	__u64 rule;
+
+	if (!thread)
+		return 1;
+	walk = &thread->walk;
+	if (walk->ip >> CODE_SHIFT)
+		return walk_end(walk, STACK_NO_CODE);
+	rule = rule_at(thread, walk->interrupted ? walk->ip : walk->ip - 1);
+	if (rule == RULE_NO_CODE && walk->count)
+		return walk_end(walk, STACK_NO_CODE);
+	walk_add_frame(thread);
+	switch ((int)unwind_rule_kind(rule)) {
+	case UNWIND_NONE:
+		return walk_frame_pointer(thread, STACK_NO_RULE);
+	case UNWIND_SIGNAL:
+		return walk_signal(thread);
+	case UNWIND_END:
+		return walk_end(walk, STACK_COMPLETE);
+	case RULE_NO_CODE:
+		return walk_end(walk, STACK_NO_CODE);
+	case RULE_BUSY:
+		return walk_frame_pointer(thread, STACK_BUSY);
+	case RULE_PENDING:
+		return walk_frame_pointer(thread, STACK_PENDING);
+	case UNWIND_BX:
+		if (!walk->needs_bx) {
+			walk->needs_bx = 1;
+			return 2; /* begin again */
+		}
+		/* fallthrough */
+	default:
+		return walk_to_cfa(thread, rule);
+	}
+}
+
+/* @return what ended it: 2 to begin again */
+static __always_inline int walk_from(
+	struct thread *thread, const struct pt_regs *regs, __u64 hash, __u8 needs_bx)
+{
+	struct walk *walk = &thread->walk;
+	int status = 0;
 	__u32 i;
 
-	thread->frames[0] = ip;
-	hash = hash_step(hash, ip);
-	for (i = 1; i < MAX_FRAMES; i++) {
-		if (bp < sp || bp - sp > STACK_REACH || bp & 7)
-			break;
-		if (bpf_probe_read_user(&frame, sizeof(frame), (void *)bp))
-			break;
-		if (frame.ip < CODE_MIN || frame.ip >= CODE_MAX)
-			break;
-		thread->frames[i] = frame.ip;
-		hash = hash_step(hash, frame.ip);
-		sp = bp + sizeof(frame);
-		bp = frame.bp;
-	}
-	thread->frame_count = i;
-	return hash;
+	walk->ip = regs->ip;
+	walk->sp = regs->sp;
+	walk->bp = regs->bp;
+	walk->bx = regs->bx;
+	walk->hash = walk->check = hash;
+	walk->count = 0;
+	walk->end = STACK_DEEP;
+	walk->frame_pointers = walk->interrupted = 0;
+	walk->needs_bx = needs_bx;
+	walk->window_start = 0;
+	for (i = 0; i < MAX_FRAMES && !status; i++)
+		status = walk_step(thread);
+	return status;
+}
+
+/*
+ * Collect the return addresses of the calling thread into thread->frames, innermost first. Their number, two
+ * hashes and where it ended are in thread->walk.
+ *
+ * @param regs  the user registers from which to walk; ip, an address behind a call, becomes the first frame
+ * @param hash  start value of the hashes
+ */
+static __always_inline void stack_walk(struct thread *thread, const struct pt_regs *regs, __u64 hash)
+{
+	struct walk *walk = &thread->walk;
+
+	if (walk_from(thread, regs, hash, 0) == 2)
+		walk_from(thread, regs, hash, 1);
+	walk->hash = hash_finish(hash_step(walk->hash, walk->end << 1 | walk->frame_pointers));
 }

@@ -14,6 +14,7 @@
 #define MAX_PATH      1024  /* bytes of a file's path; a power of two; of a longer one the beginning is cut */
 #define MAX_NAME      256   /* bytes of a component of it, the terminating 0 included */
 #define BUCKET_BLOCKS 7
+#define MAX_RULES     65536 /* different rules for unwinding, of all files together */
 #define NO_PROCESS    0xffffffffu
 
 enum domain { DOMAIN_HEAP, DOMAIN_MMAP, DOMAINS };
@@ -62,9 +63,30 @@ struct site {
 	__u32 process; /* index into `processes` */
 	__u16 domain;
 	__u16 frame_count;
-	__u64 birth_ns; /* CLOCK_MONOTONIC, of the first allocation */
-	__u64 unused;	/* a site is one cache line */
+	__u64 birth_ns;	     /* CLOCK_MONOTONIC, of the first allocation */
+	__u32 check;	     /* another hash of the frames: tells stacks apart whose ids are the same */
+	__u8 stack_end;	     /* enum stack_end */
+	__u8 frame_pointers; /* some of the stack was walked along frame pointers */
+	__u16 unused;	     /* a site is one cache line */
 };
+
+/* Where the walk of a stack ended. */
+enum stack_end {
+	STACK_COMPLETE,	   /* at an outermost frame */
+	STACK_DEEP,	   /* more than MAX_FRAMES */
+	STACK_NO_CODE,	   /* at a return address that is in no code */
+	STACK_NO_RULE,	   /* in code without call frame information, and without a frame pointer either */
+	STACK_UNSUPPORTED, /* in code whose call frame information says what rules cannot express */
+	STACK_UNREADABLE,  /* at memory that could not be read */
+	STACK_BROKEN,	   /* at a frame that does not lie above the one it called */
+	STACK_BUSY,	   /* the process was changing its mappings */
+	STACK_PENDING,	   /* in a file whose rows were not loaded yet */
+	STACK_ENDS,
+};
+
+/* A bit of a frame that was interrupted by a signal: its address is the next instruction's, not one behind a
+ * call. */
+#define FRAME_INTERRUPTED (1ULL << 63)
 
 struct stack {
 	__u64 frames[MAX_FRAMES + 1];	/* innermost first; the return address into the allocator's caller */
@@ -79,8 +101,22 @@ struct mapping {
 	__u32 file; /* index into `files` plus 1; 0: not a file, or not known */
 };
 
+enum rows_state {
+	ROWS_UNKNOWN,
+	ROWS_WANTED,   /* user space has been asked for them */
+	ROWS_LOADED,   /* also when there are none: everything in the file is UNWIND_NONE then */
+	ROWS_LEFT_OUT, /* they found no room */
+};
+
+/* The vdso has no file; it stands in the table of files under this inode and device. */
+#define VDSO_INODE (~0ULL)
+
 /* A mapped file. */
 struct mapped_file {
+	__u32 rows_state;	    /* enum rows_state */
+	__u32 row_first, row_count; /* in the table of rows */
+	__u32 unused;
+	__u64 misses; /* frames that were met before its rows were loaded, or without room for them */
 	__u64 inode;
 	__u32 device;			/* the kernel's dev_t: major << 20 | minor */
 	__u32 path_length;		/* bytes of `path` in use */
@@ -92,29 +128,41 @@ enum process_end { PROCESS_RUNS, PROCESS_EXECED, PROCESS_EXITED };
 /* The owner of blocks: one program image in one process. exec makes a new one. */
 struct process {
 	__u32 tgid;
-	__u32 end;	     /* enum process_end */
-	__u32 from_birth;    /* traced since its first allocation */
-	__u32 parent;	     /* index of the process it was forked from, or NO_PROCESS */
+	__u32 end;	  /* enum process_end */
+	__u32 from_birth; /* traced since its first allocation */
+	__u32 parent;	  /* index of the process it was forked from, or NO_PROCESS */
+	__u32 code;	  /* another number whenever its code may have changed */
+	__u32 unused;
 	__u64 unknown_frees; /* frees of blocks that are not in the table */
 	__u64 lost_blocks;   /* births that found no room in the table */
 	__u64 lost_bytes;
 	char comm[16];
 };
 
-enum event_type { EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_OBJECTS, EVENT_MAPPED, EVENT_UNMAPPED };
+enum event_type {
+	EVENT_FORK,
+	EVENT_EXEC,
+	EVENT_EXIT,
+	EVENT_OBJECTS,
+	EVENT_ROWS,
+	EVENT_MAPPED,
+	EVENT_UNMAPPED
+};
 
 /* What user space is told one by one: changes of processes, and the few events of the mmap domain. */
 struct event {
 	__u32 type;
 	__u32 tgid;
-	__u32 process;	      /* index; for EVENT_EXEC the new one */
-	__u32 old_process;    /* EVENT_EXEC: the one that ended; EVENT_FORK: the parent */
-	__u64 start, size;    /* EVENT_MAPPED, EVENT_UNMAPPED: the range in bytes */
-	__u32 site;	      /* EVENT_MAPPED */
+	__u32 process;	   /* index; for EVENT_EXEC the new one */
+	__u32 old_process; /* EVENT_EXEC: the one that ended; EVENT_FORK: the parent */
+	__u64 start,
+		size; /* EVENT_MAPPED, EVENT_UNMAPPED: the range in bytes; EVENT_ROWS: an address in it */
+	__u32 site;   /* EVENT_MAPPED */
+	__u32 file;   /* EVENT_ROWS: index into `files` whose rows are wanted */
 	__u32 leader_changed; /* EVENT_EXEC: another thread than the leader did it, and took its place */
 };
 
 /* Losses, counted where they happen. */
 struct lost {
-	__u64 blocks, stacks, returns, missed_frees, processes, threads, events;
+	__u64 blocks, stacks, returns, missed_frees, processes, threads, events, collisions;
 };

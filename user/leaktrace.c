@@ -24,6 +24,7 @@
 
 #define DEFAULT_MAX_BLOCKS 1000000
 #define DEFAULT_MAX_STACKS 16384
+#define DEFAULT_MAX_ROWS   (4U << 20)
 #define DEFAULT_TOP	   10
 /* Samples of a session whose length is known: enough to see a curve; and the bounds of an interval, in
  * seconds. */
@@ -66,6 +67,7 @@ enum option_key {
 	OPTION_FOLDED,
 	OPTION_JSON,
 	OPTION_MAX_BLOCKS,
+	OPTION_MAX_ROWS,
 	OPTION_MAX_STACKS,
 	OPTION_MECHANISM,
 	OPTION_MIN_AGE,
@@ -98,6 +100,8 @@ static const struct argp_option options[] = {
 	{"min-size", OPTION_MIN_SIZE, "BYTES", 0,
 		"Do not record smaller allocations, not even in totals; K, M and G may follow", 0},
 	{"max-blocks", OPTION_MAX_BLOCKS, "N", 0, "Live blocks that can be told apart (default 1000000)", 0},
+	{"max-rows", OPTION_MAX_ROWS, "N", 0,
+		"Unwind rows for walking stacks, of all files together (default 4194304)", 0},
 	{"max-stacks", OPTION_MAX_STACKS, "N", 0, "Allocation sites that can be told apart (default 16384)",
 		0},
 	{"mechanism", OPTION_MECHANISM, "NAME", 0,
@@ -249,6 +253,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case OPTION_MAX_BLOCKS:
 		session->tracer.max_blocks =
 			(uint32_t)parse_number(state, "--max-blocks", argument, 1, 1L << 30);
+		break;
+	case OPTION_MAX_ROWS:
+		session->tracer.max_rows = (uint32_t)parse_number(state, "--max-rows", argument, 1, 1L << 28);
 		break;
 	case OPTION_MAX_STACKS:
 		session->tracer.max_stacks =
@@ -551,7 +558,9 @@ int main(int argc, char **argv)
 		       "was measured.",
 	};
 	struct arguments arguments = {
-		.session.tracer = {.max_blocks = DEFAULT_MAX_BLOCKS, .max_stacks = DEFAULT_MAX_STACKS},
+		.session.tracer = {.max_blocks = DEFAULT_MAX_BLOCKS,
+			.max_stacks = DEFAULT_MAX_STACKS,
+			.max_rows = DEFAULT_MAX_ROWS},
 		.top = DEFAULT_TOP,
 		.fail_status = EXIT_FOUND,
 	};

@@ -633,7 +633,7 @@ static void json_keeps_the_contract(void **state)
 	report = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(report);
 	ASSERT_OBJECT(report, {"format", "s"}, {"version", "i"}, {"session", "o"}, {"probes", "a"},
-		{"lost", "o"}, {"totals", "o"}, {"warnings", "a"}, {"sites", "a"});
+		{"lost", "o"}, {"stacks", "o"}, {"totals", "o"}, {"warnings", "a"}, {"sites", "a"});
 	assert_string_equal(json_string_value(json_object_get(report, "format")), "leaktop.report");
 	assert_int_equal(json_integer_value(json_object_get(report, "version")), 1);
 	item = json_object_get(report, "session");
@@ -649,6 +649,9 @@ static void json_keeps_the_contract(void **state)
 			{"mechanism", "s"}, {"instruction", "s"});
 	ASSERT_OBJECT(json_object_get(report, "lost"), {"blocks", "i"}, {"stacks", "i"}, {"returns", "i"},
 		{"missed_frees", "i"}, {"processes", "i"}, {"events", "i"});
+	ASSERT_OBJECT(json_object_get(report, "stacks"), {"complete", "i"}, {"cut", "o"},
+		{"frame_pointers", "i"}, {"early_frames", "i"}, {"collisions", "i"}, {"rows", "i"},
+		{"max_rows", "i"}, {"left_out", "a"});
 	ASSERT_OBJECT(json_object_get(report, "totals"), {"live_bytes", "i"}, {"live_blocks", "i"},
 		{"allocated_bytes", "i"}, {"allocations", "i"}, {"frees", "i"});
 	assert_int_equal(json_array_size(json_object_get(report, "sites")), profile.sites.count);
@@ -660,7 +663,8 @@ static void json_keeps_the_contract(void **state)
 		ASSERT_OBJECT(item, {"id", "s"}, {"pid", "i"}, {"comm", "s"}, {"domain", "s"},
 			{"exited", "b"}, {"no_stack", "b"}, {"first_seen", "r"}, {"live_bytes", "i"},
 			{"live_blocks", "i"}, {"allocated_bytes", "i"}, {"allocations", "i"}, {"frees", "i"},
-			{"leak_factor", "o"}, {"verdict", "s"}, {"frames", "a"}, {"series", "a"});
+			{"leak_factor", "o"}, {"verdict", "s"}, {"frames", "a"}, {"series", "a"},
+			{"complete", "b"}, {"stack_end", "sn"}, {"frame_pointers", "b"});
 		assert_int_equal(strlen(json_string_value(json_object_get(item, "id"))), 16);
 		ASSERT_OBJECT(json_object_get(item, "leak_factor"), {"class", "s"}, {"coef", "a"},
 			{"leak", "r"}, {"min_size", "r"}, {"max_size", "r"}, {"rate", "r"}, {"r2", "r"});

@@ -5,8 +5,10 @@
  */
 #pragma once
 
+#include <linux/types.h>
 #include <sys/types.h>
 
+#include "bpf/types.h"
 #include "elf/elf_file.h"
 #include "probe/allocator.h"
 #include "proc/maps.h"
@@ -19,6 +21,8 @@ struct object {
 	struct elf_file *elf;		      /* NULL when it is no usable ELF file */
 	struct error problem;		      /* why not */
 	struct allocator_functions functions; /* allocator functions that it defines */
+	enum rows_state rows_state;	      /* of its unwind rows */
+	uint32_t row_first, row_count;	      /* in the kernel side's table */
 	uint64_t hook; /* file offset of the function that a dynamic linker calls after changes; 0: it has
 			  none */
 };

@@ -35,7 +35,8 @@ uint64_t tracer_memory(const struct tracer_options *options)
 	       (uint64_t)sites_for(options->max_stacks) * sizeof(struct site) +
 	       (uint64_t)options->max_stacks * (sizeof(struct stack) + 64 /* site_of_id's element */) +
 	       MAX_PROCESSES * sizeof(struct process) + MAX_MAPPINGS * (sizeof(struct mapping) + 64) +
-	       MAX_FILES * (sizeof(struct mapped_file) + 64);
+	       MAX_FILES * (sizeof(struct mapped_file) + 64) +
+	       (uint64_t)options->max_rows * sizeof(struct unwind_row) + MAX_RULES * sizeof(uint64_t);
 }
 
 static const char *const mechanism_names[] = {[TRACER_BEST] = "best",
@@ -95,12 +96,14 @@ static void size_maps(struct tracer *tracer, const struct tracer_options *option
 
 	tables->bucket_count = buckets_for(options->max_blocks);
 	tables->max_stacks = options->max_stacks;
+	tables->max_rows = options->max_rows;
 	tables->site_limit = sites_for(options->max_stacks);
 	bpf_map__set_max_entries(skeleton->maps.blocks, tables->bucket_count);
 	bpf_map__set_max_entries(skeleton->maps.sites, tables->site_limit);
 	bpf_map__set_max_entries(skeleton->maps.stacks, options->max_stacks);
 	bpf_map__set_max_entries(skeleton->maps.site_of_id, options->max_stacks);
 	bpf_map__set_max_entries(skeleton->maps.free_sites, options->max_stacks);
+	bpf_map__set_max_entries(skeleton->maps.rows, options->max_rows);
 	skeleton->rodata->bucket_count = tables->bucket_count;
 	skeleton->rodata->max_stacks = options->max_stacks;
 	skeleton->rodata->min_size = options->min_size;
@@ -291,6 +294,7 @@ void tracer_free(struct tracer *tracer)
 	pthread_cond_destroy(&tracer->removal_done);
 	pthread_mutex_destroy(&tracer->removals_lock);
 	ring_buffer__free(tracer->ring);
+	tracer_rows_free(tracer);
 	if (tracer->skeleton) {
 		unmap_tables(tracer);
 		heap_bpf__destroy(tracer->skeleton);
@@ -367,6 +371,7 @@ int tracer_add_process(struct tracer *tracer, pid_t pid, bool from_birth, struct
 	process->tgid = tgid;
 	process->parent = NO_PROCESS;
 	process->from_birth = from_birth;
+	process->code = __atomic_add_fetch(&skeleton->bss->code_numbers, 1, __ATOMIC_SEQ_CST);
 	proc_comm(pid, process->comm);
 	if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.process_of_tgid), &tgid, &ref, BPF_NOEXIST)) {
 		int failure = errno;

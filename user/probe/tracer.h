@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "bpf/types.h"
+#include "elf/unwind_rows.h"
 #include "probe/allocator.h"
 
 /* How probes are placed. */
@@ -25,6 +26,7 @@ enum tracer_mechanism {
 struct tracer_options {
 	uint32_t max_blocks; /* live blocks that can be told apart */
 	uint32_t max_stacks; /* sites with a stack */
+	uint32_t max_rows;   /* unwind rows of all files together */
 	uint64_t min_size;   /* bytes; smaller allocations are not recorded */
 	enum tracer_mechanism mechanism;
 	bool mmap_domain; /* also follow what processes map by themselves */
@@ -41,6 +43,7 @@ struct tracer_tables {
 	uint32_t bucket_count;
 	uint32_t site_limit; /* of `sites`, those without a stack at the end included */
 	uint32_t max_stacks;
+	uint32_t max_rows;
 	uint64_t start_ns; /* CLOCK_MONOTONIC; births of blocks count from here */
 };
 
@@ -129,6 +132,30 @@ int tracer_event_fd(const struct tracer *tracer);
 /** Deliver the events that have arrived, a few thousand at the most. */
 void tracer_events(
 	struct tracer *tracer, void (*callback)(const struct event *event, void *data), void *data);
+
+/**
+ * Copy the rows of a file into the kernel side's table. There they stay until the end.
+ *
+ * @param first  filled with the index of the first one
+ * @return 0, or -1 when there is no room for them
+ */
+int tracer_place_rows(struct tracer *tracer, const struct unwind_rows *rows, uint32_t *first);
+
+/** @return how many rows are in the table */
+uint32_t tracer_rows_used(const struct tracer *tracer);
+
+/**
+ * Find a file in `tables.files`, or put it there.
+ *
+ * @param inode, device  as stat() gives them; VDSO_INODE for the vdso
+ * @return its index; MAX_FILES when the table is full
+ */
+uint32_t tracer_file(struct tracer *tracer, uint64_t inode, dev_t device);
+
+/** Let the kernel side know where a file's rows are, or that it has to do without. Other files may share
+ * them. */
+void tracer_give_rows(
+	struct tracer *tracer, uint32_t file, enum rows_state state, uint32_t first, uint32_t count);
 
 /** Read the name of a mechanism: "session", "multi" or "perf". @return whether there is such a mechanism */
 bool tracer_mechanism_parse(const char *name, enum tracer_mechanism *mechanism);

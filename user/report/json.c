@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "report/buffer.h"
+#include "report/stack.h"
 #include "report/utf8.h"
 
 /* More digits would only show how binary fractions differ from decimal ones. */
@@ -132,6 +133,46 @@ static json_t *lost_object(const struct profile_lost *lost)
 		count_value(lost->events));
 }
 
+static json_t *cut_object(const struct profile_stacks *stacks)
+{
+	json_t *object = json_object();
+	int failed = 0;
+
+	for (int end = STACK_COMPLETE + 1; end < STACK_ENDS; end++)
+		failed |= json_object_set_new(
+			object, stack_end_name((enum stack_end)end), count_value(stacks->ends[end]));
+	if (!failed)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *left_out_array(const struct profile_stacks *stacks)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < stacks->left_out.count; i++) {
+		const struct profile_unwalked *file = &stacks->left_out.items[i];
+
+		if (json_array_append_new(
+			    array, json_pack("{s:o, s:o}", "path", string_value(file->path, SIZE_MAX),
+					   "frames", count_value(file->frames)))) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
+static json_t *stacks_object(const struct profile_stacks *stacks)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "complete",
+		count_value(stacks->ends[STACK_COMPLETE]), "cut", cut_object(stacks), "frame_pointers",
+		count_value(stacks->frame_pointers), "early_frames", count_value(stacks->early_frames),
+		"collisions", count_value(stacks->collisions), "rows", count_value(stacks->rows), "max_rows",
+		count_value(stacks->max_rows), "left_out", left_out_array(stacks));
+}
+
 static int set_counts(json_t *object, const struct profile_counts *counts)
 {
 	return json_object_set_new(object, "live_bytes", count_value(counts->live_bytes)) |
@@ -218,6 +259,11 @@ static json_t *site_object(const struct profile_site *site)
 	failed |= json_object_set_new(object, "leak_factor", leak_factor_object(&site->factor));
 	failed |= json_object_set_new(object, "verdict", string_value(verdict_name(site->verdict), SIZE_MAX));
 	failed |= json_object_set_new(object, "frames", frames_array(site));
+	failed |= json_object_set_new(
+		object, "complete", json_boolean(!site->no_stack && site->stack_end == STACK_COMPLETE));
+	failed |= json_object_set_new(object, "stack_end",
+		site->no_stack ? json_null() : string_value(stack_end_name(site->stack_end), SIZE_MAX));
+	failed |= json_object_set_new(object, "frame_pointers", json_boolean(site->frame_pointers));
 	failed |= json_object_set_new(object, "series", series_array(site));
 	if (!failed)
 		return object;
@@ -284,6 +330,7 @@ static void write_report(struct writer *writer, const struct profile *profile)
 	}
 	write_text(writer, "],\n");
 	write_member(writer, "lost", lost_object(&profile->lost));
+	write_member(writer, "stacks", stacks_object(&profile->stacks));
 	write_member(writer, "totals", totals_object(&profile->totals));
 	write_text(writer, " \"warnings\": [");
 	for (size_t i = 0, written = 0; i < profile->warnings.count; i++) {

@@ -231,3 +231,28 @@ struct stack_view stack_view(const struct profile_site *site)
 		view.useful = allocating < view.end ? allocating : 0;
 	return view;
 }
+
+const char *stack_end_name(enum stack_end end)
+{
+	static const char *const names[STACK_ENDS] = {
+		[STACK_DEEP] = "too deep",
+		[STACK_NO_CODE] = "no code",
+		[STACK_NO_RULE] = "no unwind information",
+		[STACK_UNSUPPORTED] = "unsupported unwind information",
+		[STACK_UNREADABLE] = "unreadable memory",
+		[STACK_BROKEN] = "broken frames",
+		[STACK_BUSY] = "mappings busy",
+		[STACK_PENDING] = "file not loaded yet",
+	};
+
+	return end < STACK_ENDS ? names[end] : "unknown";
+}
+
+uint64_t stacks_cut(const struct profile_stacks *stacks)
+{
+	uint64_t cut = 0;
+
+	for (int end = STACK_COMPLETE + 1; end < STACK_ENDS; end++)
+		cut += stacks->ends[end];
+	return cut;
+}

@@ -20,3 +20,9 @@ struct stack_view stack_view(const struct profile_site *site);
 
 /** @return the file name of a path, without its folders; NULL becomes NULL */
 const char *path_file_name(const char *path);
+
+/** @return why a stack is cut, in a few words; NULL for one that is complete */
+const char *stack_end_name(enum stack_end end);
+
+/** @return how many allocations have a stack that is cut */
+uint64_t stacks_cut(const struct profile_stacks *stacks);

@@ -203,6 +203,51 @@ static void print_lost(struct report *report)
 	page_end_line(&report->page);
 }
 
+/* Nothing when all stacks are complete, as they should be. */
+static void print_stacks(struct report *report)
+{
+	const struct profile_stacks *stacks = &report->profile->stacks;
+	uint64_t cut = stacks_cut(stacks), all = cut + stacks->ends[STACK_COMPLETE];
+	struct page *page = &report->page;
+	char count[HUMAN_SIZE];
+
+	if (!cut && !stacks->frame_pointers)
+		return;
+	begin_header_line(report, STYLE_PLAIN, "stacks");
+	if (cut) {
+		page_item(page, STYLE_PLAIN, "%.1f %% of allocations have stacks that are cut",
+			100.0 * (double)cut / (double)all);
+		for (int end = STACK_COMPLETE + 1; end < STACK_ENDS; end++) {
+			if (stacks->ends[end])
+				page_item(page, STYLE_PLAIN, "%s: %s", stack_end_name((enum stack_end)end),
+					human_count(count, stacks->ends[end]));
+		}
+	}
+	if (stacks->frame_pointers)
+		page_item(page, STYLE_PLAIN, "%s walked along frame pointers in part",
+			human_count(count, stacks->frame_pointers));
+	page_end_line(page);
+}
+
+static void print_left_out(struct report *report)
+{
+	const struct profile_stacks *stacks = &report->profile->stacks;
+	char count[HUMAN_SIZE];
+
+	for (size_t i = 0; i < stacks->left_out.count; i++) {
+		struct buffer text = {0};
+
+		terminal_escape(&text, stacks->left_out.items[i].path, SIZE_MAX, report->page.unicode);
+		begin_header_line(report, STYLE_WARNING, "left out");
+		page_words(&report->page, STYLE_WARNING, LABEL_COLUMN,
+			"unwind rows of %s: %s frames were walked without (row table full: --max-rows)",
+			buffer_text(&text), human_count(count, stacks->left_out.items[i].frames));
+		page_end_line(&report->page);
+		report->page.failed |= text.failed;
+		buffer_free(&text);
+	}
+}
+
 static void print_warnings(struct report *report)
 {
 	const struct profile *profile = report->profile;
@@ -228,6 +273,8 @@ void text_print_header(struct report *report)
 	print_totals(report);
 	print_growth(report);
 	print_lost(report);
+	print_stacks(report);
+	print_left_out(report);
 	print_warnings(report);
 	page_end_line(&report->page);
 }

@@ -154,6 +154,19 @@ static void print_frame(struct report *report, const struct profile_frame *frame
 	buffer_free(&text);
 }
 
+/* Below the last frame of a stack that is cut: why nothing follows. */
+static void print_cut(struct report *report, const struct profile_site *site)
+{
+	struct page *page = &report->page;
+	const char *why = stack_end_name(site->stack_end);
+
+	if (!why || !site->frame_count)
+		return;
+	page_pad(page, frame_start(report));
+	page_words(page, STYLE_DIM, frame_start(report), "(cut here: %s)", why);
+	page_end_line(page);
+}
+
 void text_print_stack(struct report *report, const struct profile_site *site)
 {
 	struct stack_view view = stack_view(site);
@@ -170,4 +183,5 @@ void text_print_stack(struct report *report, const struct profile_site *site)
 		print_frame(report, &site->frames[i], &layout, style, repeated);
 		i += repeated;
 	}
+	print_cut(report, site);
 }

@@ -150,6 +150,7 @@ int follow_objects(struct session *session, pid_t pid, struct error *err)
 			continue;
 		if (owner && object->functions.count && !find_placement(session, object, pid))
 			late = true;
+		unwind_object(session, object);
 		status = place_object(session, object, pid, false, err);
 	}
 	if (late)
@@ -320,6 +321,9 @@ static void take_event(const struct event *event, void *data)
 		owner = owner_of(session, event->process);
 		if (owner)
 			owner->look_now = true;
+		break;
+	case EVENT_ROWS:
+		follow_wanted_rows(session, event);
 		break;
 	case EVENT_MAPPED:
 	case EVENT_UNMAPPED:

@@ -78,8 +78,11 @@ static void add_object(struct session *session, const char *path, bool in_advanc
 {
 	struct object *object = object_of_path(&session->objects, path, NULL);
 
-	if (object)
-		place_object(session, object, 0, in_advance, NULL);
+	if (!object)
+		return;
+	if (!in_advance)
+		unwind_object(session, object);
+	place_object(session, object, 0, in_advance, NULL);
 }
 
 /* Lines as ldd prints them: "\tNAME => PATH (0xADDRESS)" or "\tPATH (0xADDRESS)". */

@@ -31,6 +31,9 @@ void profile_free(struct profile *profile)
 		free_site(&profile->sites.items[i]);
 	for (size_t i = 0; i < profile->warnings.count; i++)
 		free(profile->warnings.items[i]);
+	for (size_t i = 0; i < profile->stacks.left_out.count; i++)
+		free(profile->stacks.left_out.items[i].path);
+	array_free(&profile->stacks.left_out);
 	array_free(&profile->pids);
 	array_free(&profile->probes);
 	array_free(&profile->sites);

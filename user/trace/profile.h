@@ -5,12 +5,14 @@
  */
 #pragma once
 
+#include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
+#include "bpf/types.h"
 #include "elf/elf_file.h"
 #include "model/leak_factor.h"
 
@@ -46,6 +48,8 @@ struct profile_site {
 	enum verdict verdict;
 	struct profile_frame *frames; /* innermost first */
 	size_t frame_count;
+	enum stack_end stack_end; /* where the walk ended */
+	bool frame_pointers;	  /* some of it was walked along frame pointers, which may lead astray */
 	struct series_point *points;
 	size_t point_count;
 };
@@ -69,6 +73,25 @@ struct profile_lost {
 	uint64_t processes; /* children that could not be followed: the process table was full */
 };
 
+/* A file whose frames had to be walked without its rows. */
+struct profile_unwalked {
+	char *path;
+	uint64_t frames;
+};
+
+/* How complete the stacks are, and what walking them took. */
+struct profile_stacks {
+	uint64_t ends[STACK_ENDS]; /* allocations by where the walk of their stack ended */
+	uint64_t frame_pointers;   /* allocations with stacks walked along frame pointers in part */
+	uint64_t early_frames;	   /* met before the rows of their file were loaded */
+	uint64_t collisions;	   /* allocations whose stack had the same id as another one */
+	uint64_t rows, max_rows;
+	struct {
+		struct profile_unwalked *items;
+		size_t count, capacity;
+	} left_out; /* files whose rows found no room */
+};
+
 struct profile {
 	struct timespec start; /* CLOCK_REALTIME */
 	double duration;       /* seconds */
@@ -85,6 +108,7 @@ struct profile {
 		size_t count, capacity;
 	} probes;
 	struct profile_lost lost;
+	struct profile_stacks stacks;
 	struct profile_counts totals; /* of all sites, also of those that filters hide */
 	struct {
 		struct profile_site *items;

@@ -85,6 +85,14 @@ static bool apply_min_age(
 	return record->old_blocks > 0;
 }
 
+static void add_stack(struct profile_stacks *stacks, const struct site *site)
+{
+	if (site->stack_end < STACK_ENDS)
+		stacks->ends[site->stack_end] += site->allocations;
+	if (site->frame_pointers)
+		stacks->frame_pointers += site->allocations;
+}
+
 static int add_sites_with_stack(struct session *session, struct profile *profile, struct resolver *resolver)
 {
 	const struct tracer_tables *tables = tracer_tables(session->tracer);
@@ -100,6 +108,7 @@ static int add_sites_with_stack(struct session *session, struct profile *profile
 			continue;
 		counts = site_counts(site, record->owner);
 		add_counts(&profile->totals, &counts);
+		add_stack(&profile->stacks, site);
 		if (record->owner->end == PROCESS_EXECED)
 			continue; /* nothing of it is left */
 		out = add_site(session, profile, site, record->owner, &record->series);
@@ -110,6 +119,8 @@ static int add_sites_with_stack(struct session *session, struct profile *profile
 			profile->sites.count--;
 			continue;
 		}
+		out->stack_end = site->stack_end < STACK_ENDS ? site->stack_end : STACK_BROKEN;
+		out->frame_pointers = site->frame_pointers;
 		if (resolver_stack(resolver, i, out))
 			return -1;
 	}
@@ -266,6 +277,38 @@ static void add_lost(const struct session *session, struct profile *profile)
 	profile->lost.events = lost.events;
 }
 
+static int add_left_out(struct profile_stacks *stacks, const char *path, uint64_t frames)
+{
+	struct profile_unwalked *file = array_push(&stacks->left_out);
+
+	if (!file)
+		return -1;
+	file->path = strdup(path);
+	file->frames = frames;
+	return file->path ? 0 : -1;
+}
+
+/* What walking took, and where it had to do without rows. */
+static int add_walks(const struct session *session, struct profile *profile)
+{
+	const struct tracer_tables *tables = tracer_tables(session->tracer);
+	struct profile_stacks *stacks = &profile->stacks;
+
+	stacks->rows = tracer_rows_used(session->tracer);
+	stacks->max_rows = tables->max_rows;
+	stacks->collisions = tracer_lost(session->tracer).collisions;
+	for (uint32_t i = 0; i < MAX_FILES; i++) {
+		const struct mapped_file *file = &tables->files[i];
+		const struct object *object = session->file_objects[i];
+
+		if (file->rows_state != ROWS_LEFT_OUT)
+			stacks->early_frames += file->misses;
+		else if (object && file->misses && add_left_out(stacks, object->path, file->misses))
+			return -1;
+	}
+	return 0;
+}
+
 int session_probes(struct session *session, struct profile *profile, struct error *err)
 {
 	if (add_header(session, profile) || add_probes(session, profile) || add_warnings(session, profile))
@@ -282,7 +325,8 @@ int session_profile(struct session *session, struct profile *profile, struct err
 		sample_old_blocks(session);
 	if (!status)
 		status = add_header(session, profile) || add_probes(session, profile) ||
-			 add_sites_with_stack(session, profile, resolver) || add_warnings(session, profile);
+			 add_sites_with_stack(session, profile, resolver) || add_walks(session, profile) ||
+			 add_warnings(session, profile);
 	for (size_t i = 0; i < session->owners.count && !status; i++)
 		status = add_sites_without_stack(session, profile, session->owners.items[i]);
 	add_what_is_in_no_site(session, profile);

@@ -44,8 +44,7 @@ struct resolver {
 		struct jit_names *items;
 		size_t count, capacity;
 	} jit;
-	struct object *file_objects[MAX_FILES]; /* of the kernel side's `files`, where found */
-	bool file_tried[MAX_FILES];
+	bool file_tried[MAX_FILES]; /* whether the object of a file has been looked for */
 };
 
 struct resolver *resolver_new(struct session *session)
@@ -111,9 +110,9 @@ static dev_t user_device(uint32_t kernel_device)
 	return makedev(kernel_device >> 20, kernel_device & 0xfffff);
 }
 
-/* Find the object of a mapped file: among those known, or by its path if that still names it. */
-static struct object *find_file(struct session *session, const struct mapped_file *file, pid_t pid)
+struct object *session_file_object(struct session *session, uint32_t index, pid_t pid)
 {
+	const struct mapped_file *file = &tracer_tables(session->tracer)->files[index];
 	struct object *object = object_find(&session->objects, user_device(file->device), file->inode);
 	char path[PATH_MAX], below_root[PATH_MAX + 64];
 	struct stat status;
@@ -130,15 +129,15 @@ static struct object *find_file(struct session *session, const struct mapped_fil
 	return NULL;
 }
 
-static struct object *object_of_file(struct resolver *resolver, uint32_t index, pid_t pid)
+static const struct object *object_of_file(struct resolver *resolver, uint32_t index, pid_t pid)
 {
-	const struct tracer_tables *tables = tracer_tables(resolver->session->tracer);
+	struct session *session = resolver->session;
 
-	if (!resolver->file_tried[index]) {
+	if (!session->file_objects[index] && !resolver->file_tried[index]) {
 		resolver->file_tried[index] = true;
-		resolver->file_objects[index] = find_file(resolver->session, &tables->files[index], pid);
+		session->file_objects[index] = session_file_object(session, index, pid);
 	}
-	return resolver->file_objects[index];
+	return session->file_objects[index];
 }
 
 static struct resolved *resolved_new(struct resolver *resolver, const struct object *object, uint64_t offset)
@@ -255,7 +254,8 @@ static void find_place(struct resolver *resolver, const struct owner *owner, uin
 		return;
 	}
 	mapping = &tables->mappings[mapping_number - 1];
-	if (!mapping->file || mapping->file > MAX_FILES) {
+	if (!mapping->file || mapping->file > MAX_FILES ||
+		tables->files[mapping->file - 1].inode == VDSO_INODE) {
 		place_by_maps(resolver, owner, address, place);
 		place->is_code_of_no_file = true;
 		return;
@@ -304,9 +304,11 @@ static int append_address(struct resolver *resolver, const struct owner *owner, 
 	const struct source_frames *frames = NULL;
 	struct profile_frame *frame;
 	struct place place = {0};
+	/* A call is before the address that it returns to, perhaps in another line or function. */
+	uint64_t instruction = address & FRAME_INTERRUPTED ? address & ~FRAME_INTERRUPTED : address - 1;
 
-	/* The call is before the address that it returns to, perhaps in another line or function. */
-	find_place(resolver, owner, mapping_number, address - 1, &place);
+	address &= ~FRAME_INTERRUPTED;
+	find_place(resolver, owner, mapping_number, instruction, &place);
 	if (place.object)
 		frames = resolve_instruction(resolver, place.object, place.offset);
 	for (size_t i = 0; frames && i < frames->count; i++) {
@@ -324,7 +326,7 @@ static int append_address(struct resolver *resolver, const struct owner *owner, 
 	if (!frame)
 		return -1;
 	if (place.is_code_of_no_file)
-		frame->function = copy(jit_name(resolver, owner, address - 1));
+		frame->function = copy(jit_name(resolver, owner, instruction));
 	return 0;
 }
 

@@ -111,6 +111,7 @@ struct session *session_start(const struct session_options *options, struct erro
 		session->tracer = tracer_load(&options->tracer, err);
 		if (!session->tracer)
 			goto failed;
+		unwind_vdso(session);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &session->start_monotonic);
 	clock_gettime(CLOCK_REALTIME, &session->start_realtime);

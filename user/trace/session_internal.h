@@ -72,6 +72,7 @@ struct session {
 		struct placement *items;
 		size_t count, capacity;
 	} placements;
+	const struct object *file_objects[MAX_FILES]; /* of the kernel side's `files`, where known */
 	struct site_record *sites; /* max_stacks of them; memory is taken as they are used */
 
 	struct pid_list targets; /* what the user named */
@@ -147,6 +148,17 @@ void recycle_ended(struct session *session);
 /** Take in an EVENT_MAPPED or EVENT_UNMAPPED. */
 void follow_mapping(struct session *session, const struct event *event);
 
+/* --- unwind.c --- */
+
+/** Have the rows of an object's file in the kernel side's table, if there is room. */
+void unwind_object(struct session *session, struct object *object);
+
+/** The same for the code that the kernel maps into every process. */
+void unwind_vdso(struct session *session);
+
+/** Take in an EVENT_ROWS. */
+void follow_wanted_rows(struct session *session, const struct event *event);
+
 /* --- sample.c --- */
 
 /** Add a point to every site's series. @param progress filled with the sums; or NULL */
@@ -181,6 +193,16 @@ int launch_find(const char *command, char *path, struct error *err);
 /* --- resolve.c --- */
 
 struct resolver;
+
+/**
+ * Find the object of a file that the kernel side has met: among those known, or by its path if that still
+ * names it.
+ *
+ * @param index  into the table of files
+ * @param pid    of a process that maps it, or did
+ * @return the object, owned by the session's cache, or NULL
+ */
+struct object *session_file_object(struct session *session, uint32_t index, pid_t pid);
 
 /** @return a resolver for the session's frames, to be freed with resolver_free(), or NULL when memory ran out
  */
