@@ -19,9 +19,6 @@ BUILD = os.path.join(ROOT, "build")
 LEAKTRACE = None  # when the one to test is not the one in BUILD
 DEFAULT_LIMIT = 60
 
-# Functions of the C and C++ library that only the books call and that keep data in the frame pointer register: a walk
-# along frame pointers ends at them, so that no frame of the books is seen.
-BROKEN_CHAINS = r"^(__)?strn?dup$|^operator new(\[\])?\(unsigned long, std::align_val_t"
 COUNTS = ("live_bytes", "live_blocks", "allocations", "allocated_bytes", "frees")
 
 
@@ -123,11 +120,9 @@ class Report:
         """The counts of what a books fixture did: see books.h. Exceptions allocate by themselves, unbooked."""
 
         def belongs(site):
-            frames = site["frames"]
-            # The dynamic linker has a strdup of its own.
-            cut = frames and "/ld-linux" not in frames[0]["module"] and re.match(BROKEN_CHAINS, frames[0]["function"] or "")
-            named = cut or has_frame(site, r"\bbook_")
-            return site["pid"] == pid and named and not has_frame(site, r"^__cxa_")
+            # musl is built with neither call frame information nor frame pointers: nothing can look behind its strdup.
+            cut = not site["complete"] and site["frames"] and re.match(r"strn?dup$", site["frames"][0]["function"] or "")
+            return site["pid"] == pid and (cut or has_frame(site, r"\bbook_")) and not has_frame(site, r"^__cxa_")
 
         return self.sum(belongs)
 

@@ -76,6 +76,10 @@ static void complete_stacks_need_no_word(void **state)
 	assert_null(strstr(text, "cut"));
 	assert_null(strstr(text, "stacks "));
 	free(text);
+	profile.sites.items[0].frame_pointers = true;
+	text = text_of(&profile);
+	assert_non_null(strstr(text, "(in part along frame pointers)"));
+	free(text);
 	profile_free(&profile);
 }
 

@@ -160,10 +160,14 @@ static void print_cut(struct report *report, const struct profile_site *site)
 	struct page *page = &report->page;
 	const char *why = stack_end_name(site->stack_end);
 
-	if (!why || !site->frame_count)
+	if (!site->frame_count || (!why && !site->frame_pointers))
 		return;
 	page_pad(page, frame_start(report));
-	page_words(page, STYLE_DIM, frame_start(report), "(cut here: %s)", why);
+	if (why)
+		page_words(page, STYLE_DIM, frame_start(report), "(cut here: %s%s)", why,
+			site->frame_pointers ? "; in part along frame pointers" : "");
+	else
+		page_words(page, STYLE_DIM, frame_start(report), "(in part along frame pointers)");
 	page_end_line(page);
 }
 
