@@ -55,6 +55,14 @@ struct unwind_builder {
  */
 int unwind_builder_add(struct unwind_builder *builder, uint32_t offset, uint64_t rule);
 
+/** @return whether an offset fits into a signed field of so many bits, in units of 8 bytes */
+static inline bool unwind_fits(int64_t offset, unsigned bits)
+{
+	int64_t limit = (int64_t)8 << (bits - 1);
+
+	return !(offset % 8) && offset >= -limit && offset < limit;
+}
+
 /*
  * The readers: append the rows of all functions in order, each followed by an UNWIND_NONE where it ends.
  * Return 0; UNWIND_MALFORMED or UNWIND_NO_MEMORY.

@@ -2,6 +2,7 @@
 /* What a state comes to: the expressions that compilers and linkers really write, and the rule for it. */
 #include <dwarf.h>
 
+#include "elf/unwind_builder.h"
 #include "elf/unwind_program.h"
 
 #define REGISTER_BX	3
@@ -80,14 +81,6 @@ struct unwind_register unwind_register_expression(struct dwarf_cursor expression
 	return place;
 }
 
-/* @return whether an offset fits into a signed field of so many bits, in units of 8 bytes */
-static bool fits(int64_t offset, unsigned bits)
-{
-	int64_t limit = (int64_t)8 << (bits - 1);
-
-	return !(offset % 8) && offset >= -limit && offset < limit;
-}
-
 static enum unwind_saved saved_of(const struct unwind_register *place)
 {
 	switch (place->where) {
@@ -95,9 +88,9 @@ static enum unwind_saved saved_of(const struct unwind_register *place)
 	case WHERE_SAME:
 		return SAVED_NOT;
 	case WHERE_AT_CFA:
-		return fits(place->offset, UNWIND_SAVED_BITS) ? SAVED_AT_CFA : SAVED_UNKNOWN;
+		return unwind_fits(place->offset, UNWIND_SAVED_BITS) ? SAVED_AT_CFA : SAVED_UNKNOWN;
 	case WHERE_AT_BP:
-		return fits(place->offset, UNWIND_SAVED_BITS) ? SAVED_AT_BP : SAVED_UNKNOWN;
+		return unwind_fits(place->offset, UNWIND_SAVED_BITS) ? SAVED_AT_BP : SAVED_UNKNOWN;
 	default:
 		return SAVED_UNKNOWN;
 	}
@@ -148,7 +141,7 @@ uint64_t unwind_state_rule(const struct unwind_cie *cie, const struct unwind_sta
 		return plain(UNWIND_END);
 	if (cie->signal && state->cfa == CFA_SP_DEREF && state->cfa_offset == SIGNAL_FRAME_SP)
 		return plain(UNWIND_SIGNAL);
-	if (kind == UNWIND_UNSUPPORTED || !fits(state->cfa_offset, UNWIND_OFFSET_BITS) ||
+	if (kind == UNWIND_UNSUPPORTED || !unwind_fits(state->cfa_offset, UNWIND_OFFSET_BITS) ||
 		!returns_as_usual(cie, state))
 		return plain(UNWIND_UNSUPPORTED);
 	return unwind_rule(kind, state->cfa_offset, bp_saved,
