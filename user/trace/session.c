@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -335,6 +336,13 @@ static void sample(struct session *session,
 		callback(&progress, data);
 }
 
+/* @return a descriptor that polls readable once the command has ended: its exit event comes before it can be
+ * reaped; -1 when there is none */
+static int open_command(const struct session *session)
+{
+	return session->command_pid ? (int)syscall(SYS_pidfd_open, session->command_pid, 0) : -1;
+}
+
 /* Reap the command once it has ended. */
 static void reap_command(struct session *session)
 {
@@ -357,10 +365,12 @@ int session_run(struct session *session, double duration, int stop_fd,
 	void (*progress)(const struct session_progress *progress, void *data), void *data, struct error *err)
 {
 	_cleanup_close_ int timer = open_timer(session->options.interval, err);
+	_cleanup_close_ int command = open_command(session);
 	struct pollfd fds[] = {
 		{.fd = tracer_event_fd(session->tracer), .events = POLLIN},
 		{.fd = timer, .events = POLLIN},
 		{.fd = stop_fd, .events = POLLIN},
+		{.fd = command, .events = POLLIN},
 	};
 	double matched = 0;
 	uint64_t ticks;
@@ -373,10 +383,11 @@ int session_run(struct session *session, double duration, int stop_fd,
 
 		if (left <= 0)
 			break;
-		/* The command is reaped soon after its end was heard of. */
 		if (left > MATCH_INTERVAL)
 			left = MATCH_INTERVAL;
-		if (poll(fds, 3, (int)(left * 1000) + 1) < 0 && errno != EINTR)
+		if (!session->command_pid)
+			fds[3].fd = -1; /* it would be readable for ever */
+		if (poll(fds, 4, (int)(left * 1000) + 1) < 0 && errno != EINTR)
 			return error_set_errno(err, errno, "cannot wait for events");
 		if (fds[0].revents)
 			follow_events(session);
