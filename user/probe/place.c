@@ -10,7 +10,6 @@
 #include "probe/tracer_internal.h"
 #include "heap.skel.h"
 #include "probe/uprobe_multi.h"
-#include "proc/maps.h"
 
 /* What uprobes return for an instruction that they cannot handle; it has no name in user space. */
 #define KERNEL_ENOTSUPP 524
@@ -252,36 +251,21 @@ void probe_removals_wait(struct tracer *tracer)
 	pthread_mutex_unlock(&tracer->removals_lock);
 }
 
-/* What probe_mechanism_works() probes; never called. */
-__attribute__((noinline, used)) static void trial_function(void)
-{
-	__asm__ volatile("");
-}
-
 bool probe_mechanism_works(struct tracer *tracer)
 {
-	uint64_t address = (uint64_t)(uintptr_t)trial_function, offset;
 	const struct bpf_program *program = tracer->mechanism == TRACER_SESSION
 						    ? tracer->skeleton->progs.call_session
 						    : tracer->skeleton->progs.call_entered;
-	struct proc_maps maps = {0};
-	const struct proc_map *map;
-	int fd = -1;
+	uint64_t offset = 0;
 
 	if (tracer->mechanism == TRACER_PERF)
 		return true;
-	if (proc_maps_read(getpid(), &maps, NULL))
-		return false;
-	map = proc_maps_find(&maps, address);
-	if (map) {
-		offset = address - map->start + map->offset;
-		fd = uprobe_multi_link(bpf_program__fd(program),
-			(int)bpf_program__get_expected_attach_type(program), "/proc/self/exe", &offset, NULL,
-			1, getpid(), false);
-	}
-	proc_maps_free(&maps);
-	if (fd < 0)
-		return false;
-	close(fd);
-	return true;
+	/*
+	 * A directory cannot be probed: kernels that know this kind of link get so far as to say so, others
+	 * find the request itself invalid. To place a real probe, and remove it, takes two grace periods.
+	 */
+	return uprobe_multi_link(bpf_program__fd(program),
+		       (int)bpf_program__get_expected_attach_type(program), "/", &offset, NULL, 1, 0,
+		       false) < 0 &&
+	       errno == EBADF;
 }

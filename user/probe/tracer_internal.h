@@ -40,5 +40,5 @@ void tracer_rows_free(struct tracer *tracer);
 /** Wait until all groups that were given to probe_group_free() are gone. */
 void probe_removals_wait(struct tracer *tracer);
 
-/** Try the loaded tracer's mechanism on a function of this very process. */
+/** @return whether the kernel has the loaded tracer's mechanism */
 bool probe_mechanism_works(struct tracer *tracer);
