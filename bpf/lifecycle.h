@@ -30,6 +30,12 @@ static __always_inline void process_end(__u32 index, enum process_end end)
 /* Take an unused index. @return false when there is none: the process will not be followed. */
 static __always_inline bool process_take(__u32 *index)
 {
+	if (process_count < MAX_PROCESSES) {
+		*index = __sync_fetch_and_add(&process_count, 1);
+		if (*index < MAX_PROCESSES)
+			return true;
+		__sync_fetch_and_add(&process_count, -1);
+	}
 	if (!bpf_map_pop_elem(&free_processes, index))
 		return true;
 	count(&lost.processes);

@@ -75,7 +75,9 @@ struct {
 	__type(value, struct process);
 } processes SEC(".maps");
 
-/* Indices of `processes` that are not in use; user space puts back those whose blocks it has swept away. */
+__u32 process_count; /* indices of `processes` given out so far, used up in their order */
+
+/* Indices below that are not in use any more; user space puts back those whose blocks it has swept away. */
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, MAX_PROCESSES);

@@ -211,17 +211,6 @@ static void unmap_tables(struct tracer *tracer)
 	unmap_memory(skeleton->maps.files, tables->files);
 }
 
-static int give_indices(struct tracer *tracer, struct error *err)
-{
-	int queue = bpf_map__fd(tracer->skeleton->maps.free_processes);
-
-	for (uint32_t index = 0; index < MAX_PROCESSES; index++) {
-		if (bpf_map_update_elem(queue, NULL, &index, 0))
-			return error_set_errno(err, errno, "cannot fill the process table");
-	}
-	return 0;
-}
-
 static int attach_tracepoints(struct tracer *tracer, bool mmap_domain, struct error *err)
 {
 	struct heap_bpf *skeleton = tracer->skeleton;
@@ -272,7 +261,7 @@ struct tracer *tracer_load(const struct tracer_options *options, struct error *e
 	pthread_mutex_init(&tracer->removals_lock, NULL);
 	pthread_cond_init(&tracer->removal_done, NULL);
 	if (load(tracer, options, err) || !tracer->skeleton || map_tables(tracer, err) ||
-		give_indices(tracer, err) || attach_tracepoints(tracer, options->mmap_domain, err))
+		attach_tracepoints(tracer, options->mmap_domain, err))
 		goto failed;
 	tracer->ring =
 		ring_buffer__new(bpf_map__fd(tracer->skeleton->maps.events), queue_event, tracer, NULL);
@@ -354,6 +343,21 @@ static void raise_epoch(struct tracer *tracer)
 	__atomic_add_fetch(&tracer->skeleton->bss->process_epoch, 1, __ATOMIC_SEQ_CST);
 }
 
+/* The same as the kernel side's process_take(). */
+static bool take_index(struct tracer *tracer, uint32_t *index)
+{
+	uint32_t *count = &tracer->skeleton->bss->process_count;
+
+	if (__atomic_load_n(count, __ATOMIC_RELAXED) < MAX_PROCESSES) {
+		*index = __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+		if (*index < MAX_PROCESSES)
+			return true;
+		__atomic_fetch_sub(count, 1, __ATOMIC_RELAXED);
+	}
+	return !bpf_map_lookup_and_delete_elem(
+		bpf_map__fd(tracer->skeleton->maps.free_processes), NULL, index);
+}
+
 int tracer_add_process(struct tracer *tracer, pid_t pid, bool from_birth, struct error *err)
 {
 	struct heap_bpf *skeleton = tracer->skeleton;
@@ -363,7 +367,7 @@ int tracer_add_process(struct tracer *tracer, pid_t pid, bool from_birth, struct
 	uint32_t tgid = (uint32_t)pid;
 	struct process *process;
 
-	if (bpf_map_lookup_and_delete_elem(bpf_map__fd(skeleton->maps.free_processes), NULL, &ref.process))
+	if (!take_index(tracer, &ref.process))
 		return error_set(err, ERROR_UNSUPPORTED,
 			"cannot trace process %d: the process table is full (%d)", pid, MAX_PROCESSES);
 	process = &tracer->tables.processes[ref.process];
