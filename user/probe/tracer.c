@@ -180,16 +180,13 @@ static int map_tables(struct tracer *tracer, struct error *err)
 	struct heap_bpf *skeleton = tracer->skeleton;
 	struct tracer_tables *tables = &tracer->tables;
 
-	tables->buckets = map_memory(skeleton->maps.blocks, err);
 	tables->sites = map_memory(skeleton->maps.sites, err);
 	tables->stacks = map_memory(skeleton->maps.stacks, err);
 	tables->processes = map_memory(skeleton->maps.processes, err);
 	tables->mappings = map_memory(skeleton->maps.mappings, err);
 	tables->files = map_memory(skeleton->maps.files, err);
-	return tables->buckets && tables->sites && tables->stacks && tables->processes && tables->mappings &&
-			       tables->files
-		       ? 0
-		       : -1;
+	return tables->sites && tables->stacks && tables->processes && tables->mappings && tables->files ? 0
+													 : -1;
 }
 
 static void unmap_memory(const struct bpf_map *map, void *memory)
@@ -203,7 +200,7 @@ static void unmap_tables(struct tracer *tracer)
 	struct heap_bpf *skeleton = tracer->skeleton;
 	struct tracer_tables *tables = &tracer->tables;
 
-	unmap_memory(skeleton->maps.blocks, tables->buckets);
+	unmap_memory(skeleton->maps.blocks, tracer->buckets);
 	unmap_memory(skeleton->maps.sites, tables->sites);
 	unmap_memory(skeleton->maps.stacks, tables->stacks);
 	unmap_memory(skeleton->maps.processes, tables->processes);
@@ -306,6 +303,13 @@ uint32_t tracer_site_count(const struct tracer *tracer)
 	uint32_t count = __atomic_load_n(&tracer->skeleton->bss->site_count, __ATOMIC_ACQUIRE);
 
 	return count < tracer->tables.max_stacks ? count : tracer->tables.max_stacks;
+}
+
+struct bucket *tracer_blocks(struct tracer *tracer, struct error *err)
+{
+	if (!tracer->buckets)
+		tracer->buckets = map_memory(tracer->skeleton->maps.blocks, err);
+	return tracer->buckets;
 }
 
 /* Runs that the kernel skipped because a program was running on that CPU already. */
@@ -428,12 +432,15 @@ static void forget_sites(struct tracer *tracer, const bool *ended)
 void tracer_recycle(struct tracer *tracer, const uint32_t *processes, size_t count)
 {
 	int queue = bpf_map__fd(tracer->skeleton->maps.free_processes);
+	struct bucket *buckets = tracer_blocks(tracer, NULL);
 	bool ended[MAX_PROCESSES] = {false};
 
+	if (!buckets)
+		return;
 	for (size_t i = 0; i < count; i++)
 		ended[processes[i]] = true;
 	for (uint32_t i = 0; i < tracer->tables.bucket_count; i++)
-		sweep_bucket(&tracer->tables.buckets[i], ended);
+		sweep_bucket(&buckets[i], ended);
 	forget_sites(tracer, ended);
 	for (size_t i = 0; i < count; i++) {
 		struct site *without_stack =

@@ -32,9 +32,8 @@ struct tracer_options {
 	bool mmap_domain; /* also follow what processes map by themselves */
 };
 
-/* The kernel side's tables, shared with it. */
+/* The kernel side's tables, shared with it. The blocks are apart: tracer_blocks(). */
 struct tracer_tables {
-	struct bucket *buckets;
 	struct site *sites;
 	struct stack *stacks;
 	struct process *processes;
@@ -65,6 +64,13 @@ void tracer_free(struct tracer *tracer);
 
 enum tracer_mechanism tracer_mechanism(const struct tracer *tracer);
 const struct tracer_tables *tracer_tables(const struct tracer *tracer);
+
+/**
+ * The table of blocks. It is by far the largest and seldom read, so it is mapped when it is first asked for.
+ *
+ * @return `bucket_count` buckets, or NULL
+ */
+struct bucket *tracer_blocks(struct tracer *tracer, struct error *err);
 
 /** @return what the kernel side has lost so far, runs that the kernel itself skipped counted as missed
  * returns */
@@ -114,7 +120,8 @@ void tracer_remove_process(struct tracer *tracer, pid_t pid);
 
 /**
  * Give the indices of ended processes back: their blocks are swept out of the table and their sites keep
- * their counters but are not found again, so that a new process can have the index.
+ * their counters but are not found again, so that a new process can have the index. Without memory for that
+ * they stay taken.
  *
  * @param processes  indices, `count` of them; each has ended
  */

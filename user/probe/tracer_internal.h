@@ -21,6 +21,7 @@ struct tracer {
 	struct heap_bpf *skeleton;
 	enum tracer_mechanism mechanism;
 	struct tracer_tables tables;
+	struct bucket *buckets; /* once tracer_blocks() was called */
 	struct ring_buffer *ring;
 	void (*callback)(const struct event *event, void *data);
 	void *callback_data;

@@ -91,12 +91,18 @@ void sample_sites(struct session *session, struct session_progress *progress)
 void sample_old_blocks(struct session *session)
 {
 	const struct tracer_tables *tables = tracer_tables(session->tracer);
+	struct error err = {0};
+	const struct bucket *buckets = tracer_blocks(session->tracer, &err);
 	/* Births are counted from the tracer's start, which was before the session's. */
 	int64_t session_ns =
 		session->start_monotonic.tv_sec * INT64_C(1000000000) + session->start_monotonic.tv_nsec;
 	double ahead = (double)(session_ns - (int64_t)tables->start_ns) / 1e9;
 	double now = session_clock(session);
 
+	if (!buckets) {
+		session_warn(session, "%s: the ages of blocks are not known", err.message);
+		return;
+	}
 	for (uint32_t i = 0; i < tracer_site_count(session->tracer); i++) {
 		/* The blocks of a recycled owner have been swept away: what was found before stands. */
 		if (session->sites[i].owner && session->sites[i].owner->recycled)
@@ -105,7 +111,7 @@ void sample_old_blocks(struct session *session)
 	}
 	for (uint32_t i = 0; i < tables->bucket_count; i++) {
 		for (int slot = 0; slot < BUCKET_BLOCKS; slot++) {
-			const struct bucket *bucket = &tables->buckets[i];
+			const struct bucket *bucket = &buckets[i];
 			uint32_t site = bucket->blocks[slot].site;
 			const struct owner *owner;
 			double until = now;
