@@ -137,9 +137,14 @@ static __always_inline bool nested(struct thread *thread, struct pt_regs *ctx)
 	return slot == thread->return_slot && ++thread->nested_calls < NESTED_MAX;
 }
 
-/* @return whether the return of this call is wanted. */
+/*
+ * A call that asks for `size` bytes begins.
+ *
+ * @param argument  the block to resize, or where the result goes
+ * @return whether its return is wanted
+ */
 static __always_inline bool entered(
-	struct pt_regs *ctx, struct thread *thread, enum allocator_call call, __u64 size)
+	struct pt_regs *ctx, struct thread *thread, enum allocator_call call, __u64 size, __u64 argument)
 {
 	if (thread->call) {
 		if (nested(thread, ctx))
@@ -152,26 +157,11 @@ static __always_inline bool entered(
 	thread->sp = ctx->sp;
 	thread->ip = ctx->ip;
 	thread->size = size;
+	thread->argument = argument;
 	thread->return_slot = 0;
 	thread->nested_calls = 0;
-	return true;
-}
-
-static __always_inline bool entered_out(struct pt_regs *ctx, struct thread *thread, __u64 out, __u64 size)
-{
-	if (!entered(ctx, thread, CALL_OUT, size))
-		return false;
-	thread->argument = out;
-	return true;
-}
-
-static __always_inline bool entered_resize(
-	struct pt_regs *ctx, struct thread *thread, __u64 address, __u64 size)
-{
-	if (!entered(ctx, thread, CALL_RESIZE, size))
-		return false;
-	thread->argument = address;
-	if (!address || !block_remove(block_key(thread->process, address), &thread->old))
+	if (call == CALL_RESIZE &&
+		(!argument || !block_remove(block_key(thread->process, argument), &thread->old)))
 		thread->old.site = NO_SITE;
 	return true;
 }
@@ -251,30 +241,48 @@ static __always_inline bool may_succeed(__u64 size)
 static __always_inline bool enter(struct pt_regs *ctx)
 {
 	struct thread *thread = thread_get();
+	enum allocator_call call = CALL_ALLOCATE;
+	__u64 size, argument = 0;
 
 	if (!thread)
 		return false;
 	switch (bpf_get_attach_cookie(ctx)) {
 	case ALLOCATOR_SIZE_1:
-		return entered(ctx, thread, CALL_ALLOCATE, ctx->di);
+		size = ctx->di;
+		break;
 	case ALLOCATOR_RELEASE:
 		freed(thread, ctx->di);
 		return false;
 	case ALLOCATOR_SIZE_2:
-		return entered(ctx, thread, CALL_ALLOCATE, ctx->si);
+		size = ctx->si;
+		break;
 	case ALLOCATOR_PRODUCT:
-		return entered(ctx, thread, CALL_ALLOCATE, product(ctx->di, ctx->si));
+		size = product(ctx->di, ctx->si);
+		break;
 	case ALLOCATOR_OUT:
-		return entered_out(ctx, thread, ctx->di, ctx->dx);
+		call = CALL_OUT;
+		argument = ctx->di;
+		size = ctx->dx;
+		break;
 	case ALLOCATOR_RESIZE:
-		return entered_resize(ctx, thread, ctx->di, ctx->si);
+		call = CALL_RESIZE;
+		argument = ctx->di;
+		size = ctx->si;
+		break;
 	case ALLOCATOR_RESIZE_PRODUCT:
-		return entered_resize(ctx, thread, ctx->di, product(ctx->si, ctx->dx));
+		call = CALL_RESIZE;
+		argument = ctx->di;
+		size = product(ctx->si, ctx->dx);
+		break;
 	case ALLOCATOR_THROWING:
-		return may_succeed(ctx->di) && entered(ctx, thread, CALL_ALLOCATE, ctx->di);
+		if (!may_succeed(ctx->di))
+			return false;
+		size = ctx->di;
+		break;
 	default:
 		return false;
 	}
+	return entered(ctx, thread, call, size, argument);
 }
 
 /*
