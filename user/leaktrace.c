@@ -48,7 +48,6 @@ struct arguments {
 		size_t count, capacity;
 	} pids;
 	struct strings objects;
-	char **command;
 	double duration;
 	size_t top;
 	const char *json, *folded;
@@ -285,7 +284,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		arguments->show_probes = true;
 		break;
 	case ARGP_KEY_ARGS:
-		arguments->command = state->argv + state->next;
+		session->command = state->argv + state->next;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -297,7 +296,7 @@ static bool names_no_target(const struct arguments *arguments)
 {
 	const struct session_options *session = &arguments->session;
 
-	return !arguments->pids.count && !arguments->command && !session->comm && !session->cgroup &&
+	return !arguments->pids.count && !session->command && !session->comm && !session->cgroup &&
 	       !session->all;
 }
 
@@ -318,7 +317,7 @@ static void complete_arguments(struct arguments *arguments)
 		session->objects = arguments->objects.items;
 	}
 	/* A command is to be seen whole, with all the processes that it starts. */
-	if (arguments->command)
+	if (session->command)
 		session->machine_wide = true;
 	session->dry_run = arguments->show_probes;
 }
@@ -451,7 +450,7 @@ static int begin(struct session *session, const struct arguments *arguments, str
 	}
 	if (session_watch_matching(session, err))
 		return -1;
-	return arguments->command ? session_launch(session, arguments->command, err) : 0;
+	return arguments->session.command ? session_launch(session, err) : 0;
 }
 
 /* Said before it is taken on a terminal; elsewhere once tracing has begun, as the sign that it has. */
@@ -481,16 +480,16 @@ static void tell_command(const struct session *session, const struct arguments *
 {
 	int status = session_command_status(session);
 
-	if (!arguments->command)
+	if (!arguments->session.command)
 		return;
 	if (session_command_pid(session))
 		fprintf(stderr, "leaktrace: process %d (%s) goes on untraced\n", session_command_pid(session),
-			arguments->command[0]);
+			arguments->session.command[0]);
 	else if (WIFSIGNALED(status))
-		fprintf(stderr, "leaktrace: %s was killed by signal %d (%s)\n", arguments->command[0],
+		fprintf(stderr, "leaktrace: %s was killed by signal %d (%s)\n", arguments->session.command[0],
 			WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (WEXITSTATUS(status))
-		fprintf(stderr, "leaktrace: %s exited with status %d\n", arguments->command[0],
+		fprintf(stderr, "leaktrace: %s exited with status %d\n", arguments->session.command[0],
 			WEXITSTATUS(status));
 }
 

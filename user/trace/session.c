@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -108,12 +107,16 @@ struct session *session_start(const struct session_options *options, struct erro
 		error_set_errno(err, ENOMEM, "cannot start a session");
 		goto failed;
 	}
+	if (options->command && launch_begin(session, err))
+		goto failed;
 	if (!options->dry_run) {
 		session->tracer = tracer_load(&options->tracer, err);
 		if (!session->tracer)
 			goto failed;
 		unwind_vdso(session);
 	}
+	if (options->command && launch_files_found(session, err))
+		goto failed;
 	clock_gettime(CLOCK_MONOTONIC, &session->start_monotonic);
 	clock_gettime(CLOCK_REALTIME, &session->start_realtime);
 	return session;
@@ -128,6 +131,7 @@ void session_free(struct session *session)
 		return;
 	follow_free(session);
 	tracer_free(session->tracer);
+	launch_free(session);
 	object_cache_free(&session->objects);
 	for (size_t i = 0; i < session->warnings.count; i++)
 		free(session->warnings.items[i]);
@@ -268,23 +272,21 @@ static int check_exec(const char *command, int error_fd, struct error *err)
 	return error_set(err, ERROR_USAGE, "cannot run %s: %s", command, strerror(failure));
 }
 
-int session_launch(struct session *session, char **command, struct error *err)
+int session_launch(struct session *session, struct error *err)
 {
+	const char *name = session->options.command[0];
 	_cleanup_close_ int release_fd = -1;
 	_cleanup_close_ int error_fd = -1;
-	char path[PATH_MAX];
 	pid_t child;
 
-	if (launch_find(command[0], path, err))
-		return -1;
-	if (place_extra_objects(session, 0, err) || launch_objects(session, path, err))
+	if (place_extra_objects(session, 0, err) || launch_place(session, err))
 		return -1;
 	if (!session->tracer)
 		return 0;
-	child = launch_wait(session, path, command, &release_fd, &error_fd, err);
+	child = launch_wait(session, &release_fd, &error_fd, err);
 	if (child < 0)
 		return -1;
-	session->command = command;
+	session->command = session->options.command;
 	session->command_pid = child;
 	if (tracer_add_process(session->tracer, child, true, err) < 0 || add_target(session, child, err) ||
 		check_allocators(session, child, err))
@@ -294,8 +296,8 @@ int session_launch(struct session *session, char **command, struct error *err)
 	clock_gettime(CLOCK_MONOTONIC, &session->start_monotonic);
 	clock_gettime(CLOCK_REALTIME, &session->start_realtime);
 	if (write(release_fd, "", 1) != 1)
-		return error_set_errno(err, errno, "cannot run %s", command[0]);
-	return check_exec(command[0], error_fd, err);
+		return error_set_errno(err, errno, "cannot run %s", name);
+	return check_exec(name, error_fd, err);
 }
 
 pid_t session_command_pid(const struct session *session)

@@ -27,8 +27,9 @@ struct session_options {
 	const char *comm;   /* also watch processes of this name, new ones too; or NULL */
 	const char *cgroup; /* also watch the processes of this cgroup, new ones too; or NULL */
 	bool all;	    /* watch every process */
-	bool dry_run; /* find the probes, but load and place nothing: only session_probes() makes sense then
-		       */
+	char **command; /* what session_launch() is to start, a NULL-terminated argument vector; or NULL */
+	bool dry_run;	/* find the probes, but load and place nothing: only session_probes() makes sense then
+			 */
 };
 
 struct session_progress {
@@ -42,7 +43,7 @@ struct session_progress {
 struct session;
 
 /**
- * Start a session: load the kernel side.
+ * Start a session: load the kernel side, and find the command.
  *
  * @param options  copied; what its pointers refer to must outlive the session
  * @return the session, to be freed with session_free(), or NULL
@@ -65,13 +66,8 @@ bool session_watched_any(const struct session *session);
 /** Watch the processes that the options name by comm, cgroup or all. @return 0 or -1 */
 int session_watch_matching(struct session *session, struct error *err);
 
-/**
- * Start a command and watch it and its children from the first allocation on.
- *
- * @param command  NULL-terminated argument vector; must outlive the session
- * @return 0 or -1
- */
-int session_launch(struct session *session, char **command, struct error *err);
+/** Start the options' command and watch it and its children from the first allocation on. @return 0 or -1 */
+int session_launch(struct session *session, struct error *err);
 
 /** @return the process of the command started by session_launch(), 0 once it has ended or when there is none
  */

@@ -76,7 +76,8 @@ struct session {
 	struct site_record *sites; /* max_stacks of them; memory is taken as they are used */
 
 	struct pid_list targets; /* what the user named */
-	char **command;
+	struct launch *launch;	 /* of options.command */
+	char **command;		 /* once it was started */
 	pid_t command_pid;
 	int command_status;	     /* as waitpid() gives it, once it has ended */
 	uint64_t folded_allocations; /* of sites that lost their stacks to make room */
@@ -176,19 +177,26 @@ uint64_t site_live_bytes(const struct site *site, const struct owner *owner);
 /* --- launch.c --- */
 
 /**
- * Find the files that a command will map at its start: itself, its interpreters, its libraries.
+ * Begin to find and examine the files that options.command will map at its start: itself, its interpreters,
+ * its libraries. A thread does it, to which the session's objects and warnings belong until
+ * launch_files_found().
  *
  * @return 0, or -1 when there is no such command
  */
-int launch_objects(struct session *session, const char *path, struct error *err);
+int launch_begin(struct session *session, struct error *err);
+
+/** Wait for that. @return 0, or -1 when the command is no program */
+int launch_files_found(struct session *session, struct error *err);
+
+/** Place probes in those files. @return 0 or -1 */
+int launch_place(struct session *session, struct error *err);
 
 /** Fork a child that waits, with the descriptor limit that this process was started with. @param release_fd
  * write a byte to it to let it run the command. @return its pid or -1 */
-pid_t launch_wait(const struct session *session, const char *path, char **command, int *release_fd,
-	int *error_fd, struct error *err);
+pid_t launch_wait(const struct session *session, int *release_fd, int *error_fd, struct error *err);
 
-/** Find a command as execvp() does. @param path  PATH_MAX bytes @return 0 or -1 */
-int launch_find(const char *command, char *path, struct error *err);
+/** Free what launch_begin() made, if anything. */
+void launch_free(struct session *session);
 
 /* --- resolve.c --- */
 
