@@ -124,6 +124,8 @@ def main():
     options = parser.parse_args()
     if options.build:
         harness.BUILD = os.path.abspath(options.build)
+    # Nothing is to be found in, or left in, the cache of whoever runs the tests.
+    os.environ["XDG_CACHE_HOME"] = os.path.join(harness.BUILD, "cache")
     if options.leaktrace:
         harness.LEAKTRACE = os.path.abspath(options.leaktrace)
 
