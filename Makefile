@@ -52,6 +52,9 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 $(BUILD)/bpf/%.bpf.o: tests/bench/%.bpf.c $(wildcard bpf/*.h)
 	$(compile_bpf)
 
+$(BUILD)/bpf/%.bpf.o: tests/truth/%.bpf.c $(wildcard bpf/*.h tests/truth/*.h)
+	$(compile_bpf)
+
 $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
@@ -77,6 +80,8 @@ SANITIZED := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SECONDS ?= 30
 FUZZERS	  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH_HELPERS := $(patsubst tests/bench/%.bpf.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.bpf.c))
+TRUTH	  := $(BUILD)/tests/truth
+TRUTH_SOURCES := $(filter-out %.bpf.c,$(wildcard tests/truth/*.c))
 
 include tests/fixtures/fixtures.mk
 
@@ -90,6 +95,11 @@ $(BENCH_HELPERS): $(BUILD)/tests/%: tests/bench/%.c $(BUILD)/skel/%.skel.h $(BUI
 	@$(say) CC $@
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $< $(BUILD)/libleaktop.a $(LIBS) -o $@
 
+$(TRUTH): $(TRUTH_SOURCES) $(wildcard tests/truth/*.h) $(BUILD)/skel/truth.skel.h $(BUILD)/libleaktop.a
+	@mkdir -p $(@D)
+	@$(say) CC $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(TRUTH_SOURCES) $(BUILD)/libleaktop.a $(LIBS) -o $@
+
 # clang's fuzzer wants all of the library instrumented, so each target is built from its sources.
 $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES) $(wildcard user/*/*.h) | $(SKELETONS)
 	@mkdir -p $(@D)
@@ -97,14 +107,14 @@ $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES) $(wildcard user/*/*.h
 		$< $(LIB_SOURCES) $(LIBS) -o $@
 
 .PHONY: deps unit-test system-test test bench demo lint fuzz fuzzers skeletons
-skeletons: $(SKELETONS) $(BENCH_HELPERS:$(BUILD)/tests/%=$(BUILD)/skel/%.skel.h)
+skeletons: $(SKELETONS) $(patsubst $(BUILD)/tests/%,$(BUILD)/skel/%.skel.h,$(BENCH_HELPERS) $(TRUTH))
 fuzzers: $(FUZZERS)
 deps:
 	scripts/deps.sh test
 
 # Everything a commit must pass but lint and fuzzing. Set-up first: what it installs decides what can be built.
 test: deps
-	$(MAKE) all fixtures
+	$(MAKE) all fixtures $(TRUTH)
 	$(MAKE) unit-test
 	$(MAKE) unit-test BUILD=$(BUILD)/sanitized SANITIZE="$(SANITIZED)"
 	$(MAKE) all BUILD=$(BUILD)/sanitized SANITIZE="$(SANITIZED)"
@@ -114,7 +124,7 @@ test: deps
 unit-test: $(UNIT_TESTS)
 	@status=0; for test in $^; do echo "== $$test"; $$test || status=1; done; exit $$status
 
-system-test: all fixtures
+system-test: all fixtures $(TRUTH)
 	tests/system/run.py --build $(BUILD)
 
 bench: deps
