@@ -7,6 +7,8 @@
 #include "base/array.h"
 #include "tests/truth/truth.h"
 
+#define OUTERMOST_SHOWN 10
+
 /* Stacks that differ in the same way, in the same object. */
 struct miss {
 	char reason[160];
@@ -14,15 +16,29 @@ struct miss {
 	uint64_t count;
 };
 
+/* Where libdw's stacks begin: all of them in the few places where programs and threads start, or it is no
+ * judge. */
+struct outermost {
+	__u64 address;
+	const char *problem;
+	char name[200];
+	uint64_t count;
+};
+
 struct verdicts {
 	uint64_t samples, equal, frames;
 	uint64_t signal_frames; /* stacks with one, equal or not */
 	uint64_t deepest;
-	uint64_t libdw_early; /* misses that are libdw's: it went less far */
+	uint64_t libdw_early;  /* misses that are libdw's: it went less far */
+	uint64_t libdw_failed; /* stacks, equal or not, that libdw ended with an error */
 	struct {
 		struct miss *items;
 		size_t count, capacity;
 	} misses;
+	struct {
+		struct outermost *items;
+		size_t count, capacity;
+	} outermost;
 };
 
 struct verdicts *verdicts_new(void)
@@ -35,6 +51,7 @@ void verdicts_free(struct verdicts *verdicts)
 	if (!verdicts)
 		return;
 	array_free(&verdicts->misses);
+	array_free(&verdicts->outermost);
 	free(verdicts);
 }
 
@@ -56,6 +73,30 @@ static struct miss *miss_of_reason(struct verdicts *verdicts, const char *reason
 	if (miss)
 		snprintf(miss->reason, sizeof(miss->reason), "%s", reason);
 	return miss;
+}
+
+static void outermost_add(
+	struct verdicts *verdicts, struct libdw_side *libdw, const struct libdw_stack *stack)
+{
+	__u64 address = stack->frame_count ? stack->frames[stack->frame_count - 1] : 0;
+	struct outermost *place;
+
+	if (stack->frame_count == MAX_FRAMES)
+		return;
+	for (size_t i = 0; i < verdicts->outermost.count; i++) {
+		place = &verdicts->outermost.items[i];
+		if (place->address == address && place->problem == stack->problem) {
+			place->count++;
+			return;
+		}
+	}
+	place = array_push(&verdicts->outermost);
+	if (!place)
+		return;
+	place->address = address;
+	place->problem = stack->problem;
+	place->count = 1;
+	libdw_side_describe(libdw, address, place->name, sizeof(place->name));
 }
 
 static void describe_at(
@@ -95,6 +136,8 @@ void verdicts_add(struct verdicts *verdicts, struct libdw_side *libdw, const str
 	verdicts->samples++;
 	verdicts->frames += theirs;
 	verdicts->signal_frames += stack->has_signal_frame;
+	verdicts->libdw_failed += !!stack->problem;
+	outermost_add(verdicts, libdw, stack);
 	if (theirs > verdicts->deepest)
 		verdicts->deepest = theirs;
 	while (i < ours && i < theirs && sample->frames[i] == stack->frames[i])
@@ -129,6 +172,13 @@ static int by_count(const void *a, const void *b)
 					    : strcmp(left->reason, right->reason);
 }
 
+static int by_places(const void *a, const void *b)
+{
+	const struct outermost *left = a, *right = b;
+
+	return left->count < right->count ? 1 : left->count > right->count ? -1 : 0;
+}
+
 static json_t *misses_json(const struct verdicts *verdicts)
 {
 	json_t *list = json_array();
@@ -153,17 +203,28 @@ void verdicts_print(const struct verdicts *verdicts, uint64_t calls, uint64_t no
 	       " with a signal frame\n",
 		verdicts->samples, calls, (double)verdicts->frames / all, verdicts->deepest,
 		verdicts->signal_frames);
-	printf("%" PRIu64 " stacks equal, %.2f %%\n", verdicts->equal, 100 * (double)verdicts->equal / all);
+	printf("%" PRIu64 " stacks equal, %.2f %%; libdw gave up on %" PRIu64 "\n", verdicts->equal,
+		100 * (double)verdicts->equal / all, verdicts->libdw_failed);
 	for (size_t i = 0; i < verdicts->misses.count; i++) {
 		const struct miss *miss = &verdicts->misses.items[i];
 
 		printf("%6" PRIu64 "  %5.2f %%  %s\n                 %s\n", miss->count,
 			100 * (double)miss->count / all, miss->reason, miss->example);
 	}
-	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "calls", (json_int_t)calls,
-		"samples", (json_int_t)verdicts->samples, "equal", (json_int_t)verdicts->equal, "libdw_early",
-		(json_int_t)verdicts->libdw_early, "frames", (json_int_t)verdicts->frames, "deepest",
-		(json_int_t)verdicts->deepest, "signal_frames", (json_int_t)verdicts->signal_frames,
+	if (verdicts->outermost.count)
+		qsort(verdicts->outermost.items, verdicts->outermost.count, sizeof(struct outermost),
+			by_places);
+	for (size_t i = 0; i < verdicts->outermost.count && i < OUTERMOST_SHOWN; i++) {
+		const struct outermost *place = &verdicts->outermost.items[i];
+
+		printf("%6" PRIu64 "  stacks of libdw's end in %s%s%s\n", place->count, place->name,
+			place->problem ? ": " : "", place->problem ? place->problem : "");
+	}
+	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "calls",
+		(json_int_t)calls, "samples", (json_int_t)verdicts->samples, "equal",
+		(json_int_t)verdicts->equal, "libdw_early", (json_int_t)verdicts->libdw_early, "frames",
+		(json_int_t)verdicts->frames, "deepest", (json_int_t)verdicts->deepest, "signal_frames",
+		(json_int_t)verdicts->signal_frames, "libdw_failed", (json_int_t)verdicts->libdw_failed,
 		"no_room", (json_int_t)no_room, "status", status, "misses", misses_json(verdicts));
 	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
