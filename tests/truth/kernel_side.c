@@ -6,16 +6,27 @@
 
 #include "base/array.h"
 #include "probe/object.h"
+#include "probe/tracer_internal.h"
 #include "proc/maps.h"
+#include "report/stack.h"
 #include "tests/truth/truth.h"
+#include "trace/session_internal.h"
+
+#include "heap.skel.h"
 #include "truth.skel.h"
+
+/* More than enough. */
+#define MAX_ROWS	  (4U << 20)
+#define FIRST_CODE_NUMBER (1U << 20)
 
 struct kernel_side {
 	pid_t pid;
+	bool recorded; /* in the table of processes */
 	struct truth_bpf *skeleton;
 	struct ring_buffer *ring;
-	struct object_cache objects;
-	size_t probed; /* of `objects`, those that have their probes */
+	/* Only to hold the tables and the objects: nothing is traced. */
+	struct session *session;
+	size_t probed; /* of the session's objects, those that have their probes */
 	struct {
 		struct bpf_link **items;
 		size_t count, capacity;
@@ -28,7 +39,9 @@ struct kernel_side {
 	struct truth_sample taken;
 };
 
-static const char *const end_names[] = {"end of the frame pointers"};
+/* The tables that walks are made with, which leaktop's own code fills. */
+static const char *const shared_maps[] = {
+	"process_of_tgid", "processes", "files", "file_of_inode", "rows", "rules"};
 
 static int on_sample(void *context, void *data, size_t size)
 {
@@ -41,6 +54,37 @@ static int on_sample(void *context, void *data, size_t size)
 	return 0;
 }
 
+static int share_maps(struct kernel_side *side)
+{
+	for (size_t i = 0; i < sizeof(shared_maps) / sizeof(shared_maps[0]); i++) {
+		struct bpf_map *ours = bpf_object__find_map_by_name(side->skeleton->obj, shared_maps[i]);
+		struct bpf_map *theirs =
+			bpf_object__find_map_by_name(side->session->tracer->skeleton->obj, shared_maps[i]);
+
+		if (!ours || !theirs || bpf_map__reuse_fd(ours, bpf_map__fd(theirs)))
+			return -1;
+	}
+	return 0;
+}
+
+static struct session *load_tables(struct error *err)
+{
+	const struct tracer_options options = {.max_blocks = 1, .max_stacks = 1, .max_rows = MAX_ROWS};
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session) {
+		error_set_errno(err, ENOMEM, "cannot load");
+		return NULL;
+	}
+	session->tracer = tracer_load(&options, err);
+	if (!session->tracer) {
+		free(session);
+		return NULL;
+	}
+	unwind_vdso(session);
+	return session;
+}
+
 struct kernel_side *kernel_side_load(pid_t pid, unsigned int every, struct error *err)
 {
 	struct kernel_side *side = calloc(1, sizeof(*side));
@@ -50,12 +94,20 @@ struct kernel_side *kernel_side_load(pid_t pid, unsigned int every, struct error
 		return NULL;
 	}
 	side->pid = pid;
+	side->session = load_tables(err);
+	if (!side->session) {
+		free(side);
+		return NULL;
+	}
 	side->skeleton = truth_bpf__open();
 	if (!side->skeleton)
 		goto failed;
-	side->skeleton->rodata->target = (__u32)pid;
 	side->skeleton->rodata->every = every;
-	if (truth_bpf__load(side->skeleton))
+	/* Files are put into the table by their tracer alone, which counts them. */
+	side->skeleton->bss->file_count = MAX_FILES;
+	/* The tracer has given out some. */
+	side->skeleton->bss->code_numbers = FIRST_CODE_NUMBER;
+	if (share_maps(side) || truth_bpf__load(side->skeleton))
 		goto failed;
 	side->ring = ring_buffer__new(bpf_map__fd(side->skeleton->maps.samples), on_sample, side, NULL);
 	if (!side->ring)
@@ -77,7 +129,9 @@ void kernel_side_free(struct kernel_side *side)
 	array_free(&side->pending);
 	ring_buffer__free(side->ring);
 	truth_bpf__destroy(side->skeleton);
-	object_cache_free(&side->objects);
+	tracer_free(side->session->tracer);
+	object_cache_free(&side->session->objects);
+	free(side->session);
 	free(side);
 }
 
@@ -109,30 +163,28 @@ static int place_all(struct kernel_side *side, const struct object *object, stru
 	return 0;
 }
 
-/* The one place that knows what tables a walk needs: none, as long as it follows frame pointers. */
-static int load_tables(struct kernel_side *side, const struct proc_maps *maps, struct error *err)
-{
-	(void)side;
-	(void)maps;
-	(void)err;
-	return 0;
-}
-
 int kernel_side_update(struct kernel_side *side, struct error *err)
 {
+	struct object_cache *objects = &side->session->objects;
 	struct proc_maps maps = {0};
 	int result = proc_maps_read(side->pid, &maps, err);
 
 	for (size_t i = 0; i < maps.count; i++) {
+		struct object *object;
+
+		if (!maps.items[i].executable || !maps.items[i].inode)
+			continue;
 		/* What cannot be opened or read is none of our objects. */
-		if (maps.items[i].executable && maps.items[i].inode)
-			object_of_mapping(&side->objects, side->pid, &maps.items[i], NULL);
+		object = object_of_mapping(objects, side->pid, &maps.items[i], NULL);
+		if (object)
+			unwind_object(side->session, object);
 	}
-	while (!result && side->probed < side->objects.count)
-		result = place_all(side, side->objects.items[side->probed++], err);
-	if (!result)
-		result = load_tables(side, &maps, err);
 	proc_maps_free(&maps);
+	if (!result && !side->recorded)
+		result = tracer_add_process(side->session->tracer, side->pid, true, err) < 0 ? -1 : 0;
+	side->recorded = true;
+	while (!result && side->probed < objects->count)
+		result = place_all(side, objects->items[side->probed++], err);
 	return result;
 }
 
@@ -162,5 +214,7 @@ uint64_t kernel_side_calls(const struct kernel_side *side, uint64_t *no_room)
 
 const char *kernel_side_end(const struct truth_sample *sample)
 {
-	return sample->end < sizeof(end_names) / sizeof(end_names[0]) ? end_names[sample->end] : "?";
+	const char *name = stack_end_name((enum stack_end)sample->end);
+
+	return name ? name : "complete";
 }

@@ -13,8 +13,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define SIGSTOP 19
 
-const volatile __u32 target = 0; /* thread group */
-const volatile __u32 every = 1;	 /* on average, of how many calls one is sampled */
+const volatile __u32 every = 1; /* on average, of how many calls one is sampled */
 const volatile bool never = false;
 
 __s32 countdown = 1; /* calls until the next sample */
@@ -36,12 +35,19 @@ struct {
 	__type(value, __u32);
 } nowhere SEC(".maps");
 
-/* The one place that knows how a stack is walked: from the registers of the allocator's caller. @return why
- * it ended */
-static __always_inline __u32 walk(struct thread *thread, __u64 ip, __u64 sp, __u64 bp, __u64 bx)
+/* The one place that knows how a stack is walked: from the registers that the allocator's caller will have.
+ */
+static __always_inline void walk(
+	struct thread *thread, const struct pt_regs *regs, struct truth_sample *sample)
 {
-	stack_walk(thread, ip, sp, bp, 0);
-	return 0;
+	__u32 i;
+
+	stack_walk(thread, regs, 0);
+	sample->end = thread->walk.end;
+	sample->frame_pointers = thread->walk.frame_pointers;
+	sample->frame_count = thread->walk.count;
+	for (i = 0; i < MAX_FRAMES && i < thread->walk.count; i++)
+		sample->frames[i] = thread->frames[i] & ~FRAME_INTERRUPTED;
 }
 
 /* Is this call one of the sample? The gaps vary, so that they do not keep step with the target's loops. */
@@ -77,30 +83,22 @@ static __always_inline void sample_submit_and_stop(struct truth_sample *sample)
 SEC("uprobe")
 int allocator_entered(struct pt_regs *ctx)
 {
+	struct pt_regs regs = {.sp = ctx->sp + 8, .bp = ctx->bp, .bx = ctx->bx};
+	struct thread *thread = thread_get();
 	struct truth_sample *sample;
-	struct thread *thread;
-	__u64 caller;
-	__u32 i;
 
 	if (never)
 		bpf_tail_call(ctx, &nowhere, 0);
-	if (bpf_get_current_pid_tgid() >> 32 != target || !chosen())
-		return 0;
-	thread = bpf_task_storage_get(
-		&threads, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!thread || bpf_probe_read_user(&caller, sizeof(caller), (void *)ctx->sp))
+	if (!thread || !chosen() || bpf_probe_read_user(&regs.ip, sizeof(regs.ip), (void *)ctx->sp))
 		return 0;
 	sample = sample_reserve();
 	if (!sample)
 		return 0;
 	sample->function = ctx->ip;
-	sample->sp = ctx->sp + sizeof(caller);
-	sample->bp = ctx->bp;
-	sample->bx = ctx->bx;
-	sample->end = walk(thread, caller, sample->sp, sample->bp, sample->bx);
-	sample->frame_count = thread->frame_count;
-	for (i = 0; i < MAX_FRAMES && i < thread->frame_count; i++)
-		sample->frames[i] = thread->frames[i];
+	sample->sp = regs.sp;
+	sample->bp = regs.bp;
+	sample->bx = regs.bx;
+	walk(thread, &regs, sample);
 	sample_submit_and_stop(sample);
 	return 0;
 }
@@ -109,10 +107,16 @@ int allocator_entered(struct pt_regs *ctx)
 SEC("uprobe")
 int objects_changed(struct pt_regs *ctx)
 {
+	struct thread *thread = thread_get();
 	struct truth_sample *sample;
+	struct process *process;
 
-	if (bpf_get_current_pid_tgid() >> 32 != target)
+	if (!thread)
 		return 0;
+	process = process_at(thread->process);
+	if (process)
+		code_changed(process);
+	__sync_fetch_and_add(&process_epoch, 1);
 	sample = sample_reserve();
 	if (!sample)
 		return 0;

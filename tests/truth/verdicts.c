@@ -153,8 +153,8 @@ void verdicts_add(struct verdicts *verdicts, struct libdw_side *libdw, const str
 			reason, sizeof(reason), "ours ends early in %s: %s", module, kernel_side_end(sample));
 	} else if (i == theirs) {
 		verdicts->libdw_early++;
-		snprintf(reason, sizeof(reason), "libdw ends early in %s: %s", module,
-			stack->problem ? stack->problem : "without an error");
+		snprintf(reason, sizeof(reason), "libdw ends early in %s: %s; ours: %s", module,
+			stack->problem ? stack->problem : "without an error", kernel_side_end(sample));
 	} else {
 		snprintf(reason, sizeof(reason), "another caller of %s", module);
 	}
