@@ -79,9 +79,10 @@ $(COMMANDS): $(BUILD)/%: $(BUILD)/user/%.o $(BUILD)/libleaktop.a
 SANITIZED := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SECONDS ?= 30
 FUZZERS	  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-BENCH_HELPERS := $(patsubst tests/bench/%.bpf.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.bpf.c))
 TRUTH	  := $(BUILD)/tests/truth
 TRUTH_SOURCES := $(filter-out %.bpf.c,$(wildcard tests/truth/*.c))
+BENCH_SKELETONS := $(patsubst tests/bench/%.bpf.c,$(BUILD)/skel/%.skel.h,$(wildcard tests/bench/*.bpf.c))
+BENCH_HELPERS := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 
 include tests/fixtures/fixtures.mk
 
@@ -90,7 +91,7 @@ $(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/libleaktop.a
 	@$(say) TEST $@
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(ALL_CFLAGS) $< $(BUILD)/libleaktop.a $(LIBS) -lcmocka -o $@
 
-$(BENCH_HELPERS): $(BUILD)/tests/%: tests/bench/%.c $(BUILD)/skel/%.skel.h $(BUILD)/libleaktop.a
+$(BENCH_HELPERS): $(BUILD)/tests/%: tests/bench/%.c $(BUILD)/libleaktop.a $(BENCH_SKELETONS)
 	@mkdir -p $(@D)
 	@$(say) CC $@
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $< $(BUILD)/libleaktop.a $(LIBS) -o $@
@@ -107,7 +108,7 @@ $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES) $(wildcard user/*/*.h
 		$< $(LIB_SOURCES) $(LIBS) -o $@
 
 .PHONY: deps unit-test system-test test bench demo lint fuzz fuzzers skeletons
-skeletons: $(SKELETONS) $(patsubst $(BUILD)/tests/%,$(BUILD)/skel/%.skel.h,$(BENCH_HELPERS) $(TRUTH))
+skeletons: $(SKELETONS) $(BENCH_SKELETONS) $(TRUTH:$(BUILD)/tests/%=$(BUILD)/skel/%.skel.h)
 fuzzers: $(FUZZERS)
 deps:
 	scripts/deps.sh test

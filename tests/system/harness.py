@@ -247,13 +247,13 @@ class Context:
                 done.report = Report(json.load(file))
         return done
 
-    def attach(self, pid, *arguments, json_path=None):
+    def attach(self, pid, *arguments, json_path=None, env=None):
         """Start leaktrace on a running process and wait until all its probes are in place."""
         screen = Screen(self.cleanup)
         json_path = json_path or self.path(f"attached-{pid}.json")
         tracer = self.start(
             leaktrace_path(), "--pid", str(pid), "--json", json_path, *map(str, arguments),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=screen.terminal,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=screen.terminal, env=env,
         )
 
         def attached():

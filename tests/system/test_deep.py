@@ -54,7 +54,7 @@ def frames_of(site):
 
 
 def names_of(site):
-    return [frame["function"] or frame["module"] for frame in frames_of(site)]
+    return [frame["function"] or frame["module"] or "?" for frame in frames_of(site)]
 
 
 def is_of(frame, expected):
