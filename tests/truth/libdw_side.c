@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proc/maps.h"
 #include "tests/truth/truth.h"
 
 struct libdw_side {
@@ -101,6 +102,20 @@ const char *libdw_side_module(struct libdw_side *side, uint64_t address)
 	if (!module)
 		return "?";
 	return base_name(dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL));
+}
+
+bool libdw_side_is_return_probe(struct libdw_side *side, uint64_t address)
+{
+	struct proc_maps maps = {0};
+	const struct proc_map *map;
+	bool is;
+
+	if (proc_maps_read(side->pid, &maps, NULL))
+		return false;
+	map = proc_maps_find(&maps, address);
+	is = map && !strcmp(map->path, "[uprobes]");
+	proc_maps_free(&maps);
+	return is;
 }
 
 void libdw_side_describe(struct libdw_side *side, uint64_t address, char *text, size_t size)

@@ -73,6 +73,10 @@ void libdw_side_walk(struct libdw_side *side, pid_t tid, struct libdw_stack *sta
  */
 const char *libdw_side_module(struct libdw_side *side, uint64_t address);
 
+/** @return whether an address is what the kernel puts in the place of a return address when a return is
+ * probed: some other tracer is at work */
+bool libdw_side_is_return_probe(struct libdw_side *side, uint64_t address);
+
 /** Write an address as "object+0xoffset (function)". */
 void libdw_side_describe(struct libdw_side *side, uint64_t address, char *text, size_t size);
 

@@ -29,7 +29,8 @@ struct verdicts {
 	uint64_t samples, equal, frames;
 	uint64_t signal_frames; /* stacks with one, equal or not */
 	uint64_t deepest;
-	uint64_t libdw_early;  /* misses that are libdw's: it went less far */
+	uint64_t disturbed;   /* stops in vain, not among the samples: another tracer had changed the stack */
+	uint64_t libdw_early; /* misses that are libdw's: it went less far */
 	uint64_t libdw_failed; /* stacks, equal or not, that libdw ended with an error */
 	struct {
 		struct miss *items;
@@ -125,6 +126,14 @@ static void example_write(struct miss *miss, struct libdw_side *libdw, const str
 		sample->sp, sample->bp, sample->bx);
 }
 
+/* Is a probe on a return in the way where two stacks begin to differ? */
+static bool is_disturbed(struct libdw_side *libdw, const struct libdw_stack *stack, size_t i)
+{
+	if (i < stack->frame_count && libdw_side_is_return_probe(libdw, stack->frames[i]))
+		return true;
+	return i && libdw_side_is_return_probe(libdw, stack->frames[i - 1]);
+}
+
 void verdicts_add(struct verdicts *verdicts, struct libdw_side *libdw, const struct truth_sample *sample,
 	const struct libdw_stack *stack)
 {
@@ -133,6 +142,12 @@ void verdicts_add(struct verdicts *verdicts, struct libdw_side *libdw, const str
 	struct miss *miss;
 	char reason[160];
 
+	while (i < ours && i < theirs && sample->frames[i] == stack->frames[i])
+		i++;
+	if ((i < ours || i < theirs) && is_disturbed(libdw, stack, i)) {
+		verdicts->disturbed++;
+		return;
+	}
 	verdicts->samples++;
 	verdicts->frames += theirs;
 	verdicts->signal_frames += stack->has_signal_frame;
@@ -140,8 +155,6 @@ void verdicts_add(struct verdicts *verdicts, struct libdw_side *libdw, const str
 	outermost_add(verdicts, libdw, stack);
 	if (theirs > verdicts->deepest)
 		verdicts->deepest = theirs;
-	while (i < ours && i < theirs && sample->frames[i] == stack->frames[i])
-		i++;
 	if (i == ours && i == theirs) {
 		verdicts->equal++;
 		return;
@@ -220,12 +233,13 @@ void verdicts_print(const struct verdicts *verdicts, uint64_t calls, uint64_t no
 		printf("%6" PRIu64 "  stacks of libdw's end in %s%s%s\n", place->count, place->name,
 			place->problem ? ": " : "", place->problem ? place->problem : "");
 	}
-	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "calls",
+	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "calls",
 		(json_int_t)calls, "samples", (json_int_t)verdicts->samples, "equal",
 		(json_int_t)verdicts->equal, "libdw_early", (json_int_t)verdicts->libdw_early, "frames",
 		(json_int_t)verdicts->frames, "deepest", (json_int_t)verdicts->deepest, "signal_frames",
 		(json_int_t)verdicts->signal_frames, "libdw_failed", (json_int_t)verdicts->libdw_failed,
-		"no_room", (json_int_t)no_room, "status", status, "misses", misses_json(verdicts));
+		"disturbed", (json_int_t)verdicts->disturbed, "no_room", (json_int_t)no_room, "status",
+		status, "misses", misses_json(verdicts));
 	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
 	json_decref(json);
