@@ -125,17 +125,15 @@ static __always_inline int walk_frame_pointer(struct thread *thread, enum stack_
 	return walk->ip ? 0 : walk_end(walk, STACK_COMPLETE);
 }
 
-/* A register of the caller. @return false when it cannot be read */
-static __always_inline bool walk_restore(
+/* A register of the caller. One that cannot be read is lost, no more: at the end of some functions, gcc's
+ * information is wrong about a register that no rule needs any more. */
+static __always_inline void walk_restore(
 	struct thread *thread, enum unwind_saved saved, __u64 cfa, __u64 bp, __s64 offset, __u64 *value)
 {
 	if (saved == SAVED_NOT)
-		return true;
-	if (saved == SAVED_UNKNOWN) {
+		return;
+	if (saved == SAVED_UNKNOWN || !stack_read(thread, (saved == SAVED_AT_CFA ? cfa : bp) + offset, value))
 		*value = REGISTER_LOST;
-		return true;
-	}
-	return stack_read(thread, (saved == SAVED_AT_CFA ? cfa : bp) + offset, value);
 }
 
 /* The CFA by one of the less frequent rules. @return 0 when it cannot be had: the walk has ended then */
@@ -176,12 +174,11 @@ static __always_inline int walk_to_cfa(struct thread *thread, __u64 rule)
 		return 1;
 	if (cfa <= walk->sp)
 		return walk_end(walk, STACK_BROKEN);
-	if (!stack_read(thread, cfa - 8, &walk->ip) ||
-		!walk_restore(thread, unwind_rule_bp(rule), cfa, bp, unwind_rule_bp_offset(rule), &walk->bp))
+	if (!stack_read(thread, cfa - 8, &walk->ip))
 		return walk_end(walk, STACK_UNREADABLE);
-	if (walk->needs_bx &&
-		!walk_restore(thread, unwind_rule_bx(rule), cfa, bp, unwind_rule_bx_offset(rule), &walk->bx))
-		return walk_end(walk, STACK_UNREADABLE);
+	walk_restore(thread, unwind_rule_bp(rule), cfa, bp, unwind_rule_bp_offset(rule), &walk->bp);
+	if (walk->needs_bx)
+		walk_restore(thread, unwind_rule_bx(rule), cfa, bp, unwind_rule_bx_offset(rule), &walk->bx);
 	walk->sp = cfa;
 	walk->interrupted = 0;
 	return walk->ip ? 0 : walk_end(walk, STACK_COMPLETE);
