@@ -143,8 +143,8 @@ lint:
 
 fuzz: $(FUZZERS)
 	@for fuzzer in $^; do \
-		mkdir -p $$fuzzer.corpus && \
-		{ [ "$${fuzzer##*/}" != fuzz_elf ] || tests/fuzz/seeds_elf.sh $$fuzzer.corpus; } && echo "== $$fuzzer, $(FUZZ_SECONDS) s" && \
+		seeds=tests/fuzz/seeds_$${fuzzer##*/fuzz_}.sh; mkdir -p $$fuzzer.corpus && \
+		{ [ ! -x $$seeds ] || $$seeds $$fuzzer.corpus; } && echo "== $$fuzzer, $(FUZZ_SECONDS) s" && \
 		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 			-verbosity=0 -artifact_prefix=$$fuzzer. $$fuzzer.corpus $(wildcard tests/fuzz/corpus) \
 			|| exit 1; \
