@@ -3,9 +3,9 @@
 #include <elf.h>
 
 #include "base/array.h"
-#include "compile.h"
 #include "elf/unwind_cache.h"
 #include "elf/unwind_cache_file.h"
+#include "unwind_check.h"
 
 static const char source[] = "int callee(int);\nint first(int x) { return callee(x) + 1; }\n"
 			     "int second(int x) { return callee(x) + callee(x + 1); }\n";
@@ -14,16 +14,6 @@ static void compile(const char *name, const char *flags)
 {
 	write_text("cached.c", source);
 	run_command("gcc -shared -fPIC -nostdlib %s cached.c -o %s", flags, name);
-}
-
-static void assert_same_rows(const struct unwind_rows *left, const struct unwind_rows *right)
-{
-	assert_int_equal(left->rows.count, right->rows.count);
-	assert_int_equal(left->rules.count, right->rules.count);
-	assert_memory_equal(
-		left->rows.items, right->rows.items, left->rows.count * sizeof(*left->rows.items));
-	assert_memory_equal(
-		left->rules.items, right->rules.items, left->rules.count * sizeof(*left->rules.items));
 }
 
 /* Whatever is in the cache, what comes out is what would be built. */

@@ -11,7 +11,7 @@
 #include "elf/unwind_builder.h"
 
 /* Each entry is looked up among them; linkers make some five. */
-#define SEGMENTS_MAX 256
+#define SEGMENTS_MAX 64
 
 int unwind_rows_build_from(const struct elf_file *file, const struct unwind_sources *sources,
 	struct unwind_rows *rows, struct error *err)

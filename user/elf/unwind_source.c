@@ -8,7 +8,7 @@
 
 #include "elf/elf_private.h"
 
-#define SECTION_MAX   (256ULL << 20) /* bytes; the largest browsers have a tenth of it */
+#define SECTION_MAX   (128ULL << 20) /* bytes; the largest browsers have a third of it */
 #define GROWTH_MAX    64	     /* times, when decompressed: a bomb grows a thousandfold */
 #define GROWTH_ALWAYS (1ULL << 20)   /* bytes up to which the growth does not matter */
 
