@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,7 +48,7 @@ static struct tail tail_of(enum place place, uint64_t end, size_t size)
 		.sh_offset = end + offsetof(struct tail, names),
 		.sh_size = sizeof(tail.names),
 	};
-	strcpy(tail.names + 1, names[place]);
+	snprintf(tail.names + 1, sizeof(tail.names) - 1, "%s", names[place]);
 	return tail;
 }
 

@@ -323,7 +323,8 @@ static void test_invalid_rows_are_not_loaded(void **state)
 			struct unwind_row *row = array_push(&rows.rows);
 			uint64_t *rule = array_push(&rows.rules);
 
-			assert_true(row && rule);
+			if (!row || !rule)
+				fail();
 			*row = cases[i].rows[j];
 			*rule = cases[i].rules[j];
 		}

@@ -220,8 +220,10 @@ static void test_vdso(void **state)
 	size_t size;
 
 	(void)state;
-	if (!image)
+	if (!image) {
 		skip();
+		return;
+	}
 	size = image->e_shoff + (size_t)image->e_shnum * image->e_shentsize;
 	if (unwind_rows_build_image(image, size, &rows, &err))
 		fail_msg("%s", err.message);

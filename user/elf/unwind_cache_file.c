@@ -127,8 +127,8 @@ static bool read_rows(int fd, uint64_t key, uint64_t size, struct unwind_rows *r
 		return false;
 	rows->rules.count = rows->rules.capacity = header.rule_count;
 	rows->rows.count = rows->rows.capacity = header.row_count;
-	rows->rules.items = malloc(header.rule_count * sizeof(uint64_t) + 1);
-	rows->rows.items = malloc(header.row_count * sizeof(struct unwind_row) + 1);
+	rows->rules.items = calloc(header.rule_count + 1, sizeof(uint64_t));
+	rows->rows.items = calloc(header.row_count + 1, sizeof(struct unwind_row));
 	return rows->rules.items && rows->rows.items &&
 	       read_all(fd, rows->rules.items, header.rule_count * sizeof(uint64_t)) &&
 	       read_all(fd, rows->rows.items, header.row_count * sizeof(struct unwind_row)) &&
