@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <elf.h>
 
-#include "base/array.h"
 #include "elf/unwind_cache.h"
 #include "elf/unwind_cache_file.h"
 #include "unwind_check.h"
@@ -297,7 +296,7 @@ static void test_size_is_bounded(void **state)
 /* A file that is whole, but was written by somebody with other ideas. */
 static void test_invalid_rows_are_not_loaded(void **state)
 {
-	static const struct {
+	struct {
 		struct unwind_row rows[2];
 		uint64_t rules[2];
 		bool valid;
@@ -317,23 +316,17 @@ static void test_invalid_rows_are_not_loaded(void **state)
 	directory = unwind_cache_open();
 	assert_true(directory >= 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct unwind_rows rows = {0}, read;
+		const struct unwind_rows rows = {
+			.rows = {.items = cases[i].rows, .count = 2},
+			.rules = {.items = cases[i].rules, .count = 2},
+		};
+		struct unwind_rows read;
 
-		for (size_t j = 0; j < 2; j++) {
-			struct unwind_row *row = array_push(&rows.rows);
-			uint64_t *rule = array_push(&rows.rules);
-
-			if (!row || !rule)
-				fail();
-			*row = cases[i].rows[j];
-			*rule = cases[i].rules[j];
-		}
 		unwind_cache_store(directory, "rows-x", 7, &rows);
 		assert_int_equal(unwind_cache_load(directory, "rows-x", 7, &read), cases[i].valid);
 		unwind_rows_free(&read);
 		assert_false(unwind_cache_load(directory, "rows-x", 8, &read));
 		assert_false(unwind_cache_load(directory, "rows-y", 7, &read));
-		unwind_rows_free(&rows);
 	}
 	close(directory);
 }
