@@ -2,9 +2,10 @@
 /*
  * Unwind rows, kept on disk from run to run in $XDG_CACHE_HOME/leaktop (or ~/.cache/leaktop): one file for
  * each ELF file, found by its build ID (device, inode and size without one) and a checksum of the call frame
- * information itself, so that no file can pass its rows off for another's. Deleting any of it is always safe;
- * what is truncated, corrupt or of another version is built anew and replaced. Where nothing can be written,
- * nothing is.
+ * information itself and of the segments, so that a build ID that two files share does no harm. (The checksum
+ * is a fast one: it does not stop a file that was made to collide with another.) The directory is bounded in
+ * size; deleting any of it is always safe. What is truncated, corrupt or of another version is built anew and
+ * replaced. Where nothing can be written, or the directory is not this user's alone, nothing is.
  */
 #pragma once
 
