@@ -2,8 +2,8 @@
 /*
  * .eh_frame (Linux Standard Base, "Exception Frames") and .debug_frame (DWARF 5, section 6.4.1).
  *
- * Entries are read here rather than by libdw's dwarf_next_cfi(): with the cursor that their programs need anyway
- * it takes little, and nothing need be known of what libdw does with hostile bytes.
+ * Entries are read here rather than by libdw's dwarf_next_cfi(): with the cursor that their programs need
+ * anyway it takes little, and nothing need be known of what libdw does with hostile bytes.
  */
 #include <dwarf.h>
 #include <stdlib.h>

@@ -189,7 +189,7 @@ static int add_function(
 	for (uint32_t i = 0; i < read.row_count && !status; i++) {
 		struct sframe_row row = read_row(&rows, &read);
 
-		if (rows.failed || row.start < reached)
+		if (rows.failed || (i && row.start <= reached))
 			return UNWIND_MALFORMED;
 		if (row.start >= function->end - function->start)
 			break;
