@@ -50,9 +50,18 @@ static __always_inline __u64 product(__u64 count, __u64 size)
 	return count * size;
 }
 
-static __always_inline __u32 now_ms(void)
+/* Milliseconds since the session's start, to within a tick of the kernel (1 to 10 ms). Ticks can be read for
+ * nothing, but how long they are is not known here; reading the clock can take as long as all else at a
+ * birth. */
+static __always_inline __u32 now_ms(struct thread *thread)
 {
-	return (bpf_ktime_get_ns() - start_ns) / 1000000;
+	__u64 tick = bpf_jiffies64();
+
+	if (thread->tick != tick) {
+		thread->tick = tick;
+		thread->tick_ms = (bpf_ktime_get_ns() - start_ns) / 1000000;
+	}
+	return thread->tick_ms;
 }
 
 static __always_inline void block_lost(__u32 process_index, __u64 size)
@@ -98,7 +107,7 @@ static __always_inline void born(struct pt_regs *ctx, struct thread *thread, __u
 		block_overwritten(&old);
 	block.size = size;
 	block.site = site_get(thread, DOMAIN_HEAP, ctx);
-	block.birth_ms = now_ms();
+	block.birth_ms = now_ms(thread);
 	if (!block_insert(key, &block)) {
 		block_lost(thread->process, size);
 		return;

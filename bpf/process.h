@@ -34,6 +34,8 @@ struct thread {
 	__u32 call;    /* enum allocator_call in flight, CALL_NONE (0) if none */
 	__u32 last_site;
 	__u64 last_site_id;
+	__u64 tick;	   /* the kernel's count of them when the clock was last read */
+	__u32 tick_ms;	   /* what it said: milliseconds since the session's start */
 	__u64 sp, ip;	   /* at the entry of the call in flight */
 	__u64 return_slot; /* what stands at `sp` while it is in flight; 0: not looked at yet */
 	__u64 size;	   /* bytes it asks for */
