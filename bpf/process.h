@@ -10,7 +10,7 @@
 #include "bpf/types.h"
 
 /* Words of a stack that are read at once. */
-#define WINDOW_WORDS 64
+#define WINDOW_WORDS 128
 
 /* A stack being walked: the frame at hand and what has been found so far. */
 struct walk {

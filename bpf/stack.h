@@ -136,42 +136,12 @@ static __always_inline void walk_restore(
 		*value = REGISTER_LOST;
 }
 
-/* The CFA by one of the less frequent rules. @return 0 when it cannot be had: the walk has ended then */
-static __always_inline __u64 walk_rare_cfa(struct thread *thread, __u64 rule)
+/* Go from a frame whose CFA is known to its caller. */
+static __always_inline int walk_to_caller(struct thread *thread, __u64 cfa, __u64 rule)
 {
 	struct walk *walk = &thread->walk;
-	__s64 offset = unwind_rule_offset(rule);
-	__u64 cfa;
+	__u64 bp = walk->bp;
 
-	switch ((int)unwind_rule_kind(rule)) {
-	case UNWIND_BX:
-		return walk->bx + offset;
-	case UNWIND_PLT:
-		return walk->sp + ((__s64)((walk->ip & 15) * 8) >= offset ? 16 : 8);
-	case UNWIND_BP_DEREF:
-		if (stack_read(thread, walk->bp + offset, &cfa))
-			return cfa;
-		walk->end = STACK_UNREADABLE;
-		return 0;
-	default:
-		walk->end = STACK_UNSUPPORTED;
-		return 0;
-	}
-}
-
-/* Go from a frame to its caller by a rule that says where its CFA is. */
-static __always_inline int walk_to_cfa(struct thread *thread, __u64 rule)
-{
-	struct walk *walk = &thread->walk;
-	enum unwind_kind kind = unwind_rule_kind(rule);
-	__u64 cfa, bp = walk->bp;
-
-	if (kind == UNWIND_SP)
-		cfa = walk->sp + unwind_rule_offset(rule);
-	else if (kind == UNWIND_BP)
-		cfa = bp + unwind_rule_offset(rule);
-	else if (!(cfa = walk_rare_cfa(thread, rule)))
-		return 1;
 	if (cfa <= walk->sp)
 		return walk_end(walk, STACK_BROKEN);
 	if (!stack_read(thread, cfa - 8, &walk->ip))
@@ -184,21 +154,20 @@ static __always_inline int walk_to_cfa(struct thread *thread, __u64 rule)
 	return walk->ip ? 0 : walk_end(walk, STACK_COMPLETE);
 }
 
-/* Note the frame at hand and go to its caller. @return 0 when there is one, else walk->end says why not */
-__noinline int walk_step(struct thread *thread)
+/* walk_step() for the less frequent rules. */
+__noinline int walk_rare_step(struct thread *thread, __u64 rule)
 {
 	struct walk *walk;
-	__u64 rule;
+	__s64 offset;
+	__u64 cfa;
 
 	if (!thread)
 		return 1;
 	walk = &thread->walk;
-	if (walk->ip >> CODE_SHIFT)
-		return walk_end(walk, STACK_NO_CODE);
-	rule = rule_at(thread, walk->interrupted ? walk->ip : walk->ip - 1);
 	if (rule == RULE_NO_CODE && walk->count)
 		return walk_end(walk, STACK_NO_CODE);
 	walk_add_frame(thread);
+	offset = unwind_rule_offset(rule);
 	switch ((int)unwind_rule_kind(rule)) {
 	case UNWIND_NONE:
 		return walk_frame_pointer(thread, STACK_NO_RULE);
@@ -217,10 +186,54 @@ __noinline int walk_step(struct thread *thread)
 			walk->needs_bx = 1;
 			return 2; /* begin again */
 		}
-		/* fallthrough */
+		return walk_to_caller(thread, walk->bx + offset, rule);
+	case UNWIND_PLT:
+		offset = (__s64)((walk->ip & 15) * 8) >= offset ? 16 : 8;
+		return walk_to_caller(thread, walk->sp + offset, rule);
+	case UNWIND_BP_DEREF:
+		if (!stack_read(thread, walk->bp + offset, &cfa))
+			return walk_end(walk, STACK_UNREADABLE);
+		return walk_to_caller(thread, cfa, rule);
 	default:
-		return walk_to_cfa(thread, rule);
+		return walk_end(walk, STACK_UNSUPPORTED);
 	}
+}
+
+/* Note the frame at hand and go to its caller. @return 0 when there is one, else walk->end says why not */
+static __always_inline int walk_step(struct thread *thread)
+{
+	struct walk *walk = &thread->walk;
+	enum unwind_kind kind;
+	__u64 rule;
+
+	if (walk->ip >> CODE_SHIFT)
+		return walk_end(walk, STACK_NO_CODE);
+	rule = rule_at(thread, walk->interrupted ? walk->ip : walk->ip - 1);
+	kind = unwind_rule_kind(rule);
+	if (kind != UNWIND_SP && kind != UNWIND_BP)
+		return walk_rare_step(thread, rule);
+	walk_add_frame(thread);
+	return walk_to_caller(
+		thread, (kind == UNWIND_SP ? walk->sp : walk->bp) + unwind_rule_offset(rule), rule);
+}
+
+/* Frames that are walked by one call: a call and its return cost about as much as a frame. MAX_FRAMES + 1 is
+ * a multiple of it. */
+#define FRAMES_AT_ONCE 4
+
+__noinline int walk_frames(struct thread *thread)
+{
+	int i, status;
+
+	if (!thread)
+		return 1;
+#pragma clang loop unroll(full)
+	for (i = 0; i < FRAMES_AT_ONCE; i++) {
+		status = walk_step(thread);
+		if (status)
+			return status;
+	}
+	return 0;
 }
 
 /* @return what ended it: 2 to begin again */
@@ -241,8 +254,12 @@ static __always_inline int walk_from(
 	walk->frame_pointers = walk->interrupted = 0;
 	walk->needs_bx = needs_bx;
 	walk->window_start = 0;
-	for (i = 0; i < MAX_FRAMES && !status; i++)
-		status = walk_step(thread);
+	for (i = 0; i < (MAX_FRAMES + 1) / FRAMES_AT_ONCE && !status; i++)
+		status = walk_frames(thread);
+	if (walk->count > MAX_FRAMES) {
+		walk->count = MAX_FRAMES;
+		walk->end = STACK_DEEP;
+	}
 	return status;
 }
 
