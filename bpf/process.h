@@ -9,8 +9,18 @@
 #include "bpf/kernel.h"
 #include "bpf/types.h"
 
-/* Words of a stack that are read at once. */
-#define WINDOW_WORDS 128
+/* Words of a stack that can be read at once, a power of two; and how many are when it is not known how many
+ * will be needed. */
+#define WINDOW_WORDS 512
+#define WINDOW_USUAL 128
+
+/* Words of a stack that a walk was decided by. */
+#define USED_WORDS 128 /* a power of two */
+
+struct used_words {
+	__u64 words[USED_WORDS];
+	__u16 places[USED_WORDS]; /* in words above the stack pointer that the walk began with */
+};
 
 /* A stack being walked: the frame at hand and what has been found so far. */
 struct walk {
@@ -21,9 +31,16 @@ struct walk {
 	__u8 frame_pointers;
 	__u8 interrupted; /* `ip` is not a return address */
 	__u8 needs_bx;	  /* some rule is about rbx: restore it from frame to frame */
-	__u64 word;	  /* what stack_read_far() has read */
-	__u64 window_start;
+	__u8 needs_bp;	  /* rbp as it was at the beginning has mattered */
+	__u8 memorable;	  /* nothing has mattered but the first registers and what is in `used` */
+	__u32 used_count;
+	__u64 first_ip, first_sp, first_bp;
+	__u64 bp_place;			 /* where bp was read from; BP_FIRST or BP_NOTED */
+	__u64 word;			 /* what stack_read_far() has read */
+	__u64 window_start, window_size; /* bytes */
+	__u64 read_end;			 /* nothing will be needed from here on; 0: not known */
 	__u64 window[WINDOW_WORDS];
+	struct used_words used;
 };
 
 /* A call into an allocator that has not returned, and scratch room: programs on uprobes can be preempted by

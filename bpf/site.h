@@ -3,10 +3,9 @@
 #pragma once
 
 #include "bpf/mapping.h"
+#include "bpf/memo.h"
 #include "bpf/process.h"
 #include "bpf/stack.h"
-
-#define NO_SITE 0xffffffffu
 
 const volatile __u32 max_stacks = 1;
 __u32 site_count; /* indices given out; user space reads sites up to here */
@@ -142,11 +141,17 @@ static __always_inline __u32 site_get(struct thread *thread, enum domain domain,
 	struct walk *walk = &thread->walk;
 	__u32 site;
 
+	stack_begin(thread, regs);
+	site = memo_recall(thread, domain);
+	if (site != NO_SITE)
+		return site;
 	stack_walk(thread, regs, hash_step(thread->process, domain));
 	/* Loops allocate at the same site again and again. */
 	if (walk->hash == thread->last_site_id && (__u32)walk->check == thread->last_site_check)
 		return thread->last_site;
 	site = site_find(thread, domain);
+	if (memo_worthwhile(thread) && site < max_stacks)
+		memo_keep(thread, domain, site);
 	thread->last_site = site;
 	thread->last_site_id = site < max_stacks ? walk->hash : 0;
 	thread->last_site_check = walk->check;

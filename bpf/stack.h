@@ -37,19 +37,24 @@ static __always_inline __u64 hash_finish(__u64 hash)
 __noinline int stack_read_far(struct thread *thread, __u64 address)
 {
 	struct walk *walk;
-	__u64 start;
+	__u64 start, size;
 
 	if (!thread)
 		return 1;
 	walk = &thread->walk;
 	start = address - WINDOW_BELOW;
-	if (!bpf_probe_read_user(walk->window, sizeof(walk->window), (void *)start)) {
+	/* Not too far: reading beyond the end of the stack is a fault, and takes long. */
+	size = walk->read_end ? walk->read_end - start : WINDOW_USUAL * 8;
+	if (size > sizeof(walk->window))
+		size = sizeof(walk->window);
+	if (!bpf_probe_read_user(walk->window, size, (void *)start)) {
 		walk->window_start = start;
+		walk->window_size = size;
 		walk->word = walk->window[WINDOW_BELOW / 8];
 		return 0;
 	}
 	/* At an end of the stack the window reaches beyond. It was half overwritten. */
-	walk->window_start = 0;
+	walk->window_size = 0;
 	return bpf_probe_read_user(&walk->word, sizeof(walk->word), (void *)address) ? 1 : 0;
 }
 
@@ -58,7 +63,7 @@ static __always_inline bool stack_read(struct thread *thread, __u64 address, __u
 	struct walk *walk = &thread->walk;
 	__u64 at = address - walk->window_start;
 
-	if (at < sizeof(walk->window) && !(at & 7)) {
+	if (at < walk->window_size && !(at & 7)) {
 		at /= 8;
 		barrier_var(at); /* the verifier needs to see the bound that the compiler knows of */
 		*word = walk->window[at & (WINDOW_WORDS - 1)];
@@ -68,6 +73,36 @@ static __always_inline bool stack_read(struct thread *thread, __u64 address, __u
 		return false;
 	*word = walk->word;
 	return true;
+}
+
+/* What `bp_place` is when bp was not read from the stack, or when the word it was read from is noted. */
+enum { BP_FIRST, BP_NOTED };
+
+/* Note a word of the stack that the rest of the walk depends on. */
+static __always_inline void walk_used(struct walk *walk, __u64 address, __u64 word)
+{
+	__u64 place = address - walk->first_sp;
+	__u32 count = walk->used_count;
+
+	if (count >= USED_WORDS || place & 7 || place >> 19) {
+		walk->memorable = 0;
+		return;
+	}
+	walk->used_count = count + 1;
+	barrier_var(count); /* the verifier needs to see the bound that the compiler knows of */
+	count &= USED_WORDS - 1;
+	walk->used.words[count] = word;
+	walk->used.places[count] = place / 8;
+}
+
+/* The rest of the walk depends on bp. */
+static __always_inline void walk_used_bp(struct walk *walk)
+{
+	if (walk->bp_place == BP_FIRST)
+		walk->needs_bp = 1;
+	else if (walk->bp_place != BP_NOTED)
+		walk_used(walk, walk->bp_place, walk->bp);
+	walk->bp_place = BP_NOTED;
 }
 
 static __always_inline int walk_end(struct walk *walk, enum stack_end end)
@@ -125,15 +160,44 @@ static __always_inline int walk_frame_pointer(struct thread *thread, enum stack_
 	return walk->ip ? 0 : walk_end(walk, STACK_COMPLETE);
 }
 
-/* A register of the caller. One that cannot be read is lost, no more: at the end of some functions, gcc's
- * information is wrong about a register that no rule needs any more. */
-static __always_inline void walk_restore(
-	struct thread *thread, enum unwind_saved saved, __u64 cfa, __u64 bp, __s64 offset, __u64 *value)
+/*
+ * A register of the caller. One that cannot be read is lost, no more: at the end of some functions, gcc's
+ * information is wrong about a register that no rule needs any more.
+ *
+ * @param address  where it is; 0: it is lost
+ */
+static __always_inline void walk_restore(struct thread *thread, __u64 address, __u64 *value)
 {
+	if (!address || !stack_read(thread, address, value))
+		*value = REGISTER_LOST;
+}
+
+static __always_inline __u64 saved_at(enum unwind_saved saved, __u64 cfa, __u64 bp, __s64 offset)
+{
+	return saved == SAVED_AT_CFA ? cfa + offset : saved == SAVED_AT_BP ? bp + offset : 0;
+}
+
+static __always_inline void walk_restore_bp(struct thread *thread, __u64 cfa, __u64 rule)
+{
+	struct walk *walk = &thread->walk;
+	enum unwind_saved saved = unwind_rule_bp(rule);
+	__u64 address;
+
 	if (saved == SAVED_NOT)
 		return;
-	if (saved == SAVED_UNKNOWN || !stack_read(thread, (saved == SAVED_AT_CFA ? cfa : bp) + offset, value))
-		*value = REGISTER_LOST;
+	if (saved == SAVED_AT_BP)
+		walk_used_bp(walk);
+	address = saved_at(saved, cfa, walk->bp, unwind_rule_bp_offset(rule));
+	walk_restore(thread, address, &walk->bp);
+	walk->bp_place = address ? address : BP_NOTED;
+}
+
+static __always_inline void walk_restore_bx(struct thread *thread, __u64 cfa, __u64 bp, __u64 rule)
+{
+	enum unwind_saved saved = unwind_rule_bx(rule);
+
+	if (saved != SAVED_NOT)
+		walk_restore(thread, saved_at(saved, cfa, bp, unwind_rule_bx_offset(rule)), &thread->walk.bx);
 }
 
 /* Go from a frame whose CFA is known to its caller. */
@@ -146,9 +210,10 @@ static __always_inline int walk_to_caller(struct thread *thread, __u64 cfa, __u6
 		return walk_end(walk, STACK_BROKEN);
 	if (!stack_read(thread, cfa - 8, &walk->ip))
 		return walk_end(walk, STACK_UNREADABLE);
-	walk_restore(thread, unwind_rule_bp(rule), cfa, bp, unwind_rule_bp_offset(rule), &walk->bp);
+	walk_used(walk, cfa - 8, walk->ip);
+	walk_restore_bp(thread, cfa, rule);
 	if (walk->needs_bx)
-		walk_restore(thread, unwind_rule_bx(rule), cfa, bp, unwind_rule_bx_offset(rule), &walk->bx);
+		walk_restore_bx(thread, cfa, bp, rule);
 	walk->sp = cfa;
 	walk->interrupted = 0;
 	return walk->ip ? 0 : walk_end(walk, STACK_COMPLETE);
@@ -167,6 +232,8 @@ __noinline int walk_rare_step(struct thread *thread, __u64 rule)
 	if (rule == RULE_NO_CODE && walk->count)
 		return walk_end(walk, STACK_NO_CODE);
 	walk_add_frame(thread);
+	if (unwind_rule_kind(rule) != UNWIND_END)
+		walk->memorable = 0;
 	offset = unwind_rule_offset(rule);
 	switch ((int)unwind_rule_kind(rule)) {
 	case UNWIND_NONE:
@@ -212,6 +279,8 @@ static __always_inline int walk_step(struct thread *thread)
 	kind = unwind_rule_kind(rule);
 	if (kind != UNWIND_SP && kind != UNWIND_BP)
 		return walk_rare_step(thread, rule);
+	if (kind == UNWIND_BP)
+		walk_used_bp(walk);
 	walk_add_frame(thread);
 	return walk_to_caller(
 		thread, (kind == UNWIND_SP ? walk->sp : walk->bp) + unwind_rule_offset(rule), rule);
@@ -244,16 +313,20 @@ static __always_inline int walk_from(
 	int status = 0;
 	__u32 i;
 
-	walk->ip = regs->ip;
-	walk->sp = regs->sp;
-	walk->bp = regs->bp;
+	walk->ip = walk->first_ip;
+	walk->sp = walk->first_sp;
+	walk->bp = walk->first_bp;
 	walk->bx = regs->bx;
 	walk->hash = walk->check = hash;
 	walk->count = 0;
 	walk->end = STACK_DEEP;
 	walk->frame_pointers = walk->interrupted = 0;
 	walk->needs_bx = needs_bx;
-	walk->window_start = 0;
+	walk->needs_bp = 0;
+	walk->memorable = !needs_bx;
+	walk->used_count = 0;
+	walk->bp_place = BP_FIRST;
+	walk->read_end = 0;
 	for (i = 0; i < (MAX_FRAMES + 1) / FRAMES_AT_ONCE && !status; i++)
 		status = walk_frames(thread);
 	if (walk->count > MAX_FRAMES) {
@@ -264,10 +337,25 @@ static __always_inline int walk_from(
 }
 
 /*
- * Collect the return addresses of the calling thread into thread->frames, innermost first. Their number, two
- * hashes and where it ended are in thread->walk.
+ * Begin with a stack.
  *
- * @param regs  the user registers from which to walk; ip, an address behind a call, becomes the first frame
+ * @param regs  the user registers from which to walk; ip is an address behind a call
+ */
+static __always_inline void stack_begin(struct thread *thread, const struct pt_regs *regs)
+{
+	struct walk *walk = &thread->walk;
+
+	walk->first_ip = regs->ip;
+	walk->first_sp = regs->sp;
+	walk->first_bp = regs->bp;
+	walk->window_size = 0;
+}
+
+/*
+ * Collect the return addresses of the calling thread into thread->frames, innermost first, beginning with ip
+ * itself. Their number, two hashes and where it ended are in thread->walk.
+ *
+ * @param regs  those that stack_begin() was called with
  * @param hash  start value of the hashes
  */
 static __always_inline void stack_walk(struct thread *thread, const struct pt_regs *regs, __u64 hash)

@@ -89,6 +89,8 @@ def result(status, out, err):
     data = json.loads(out.strip().splitlines()[-1])
     assert data["status"] == 0, f"the program ended with {data['status']}: {err.strip()}"
     assert data["no_room"] == 0, f"{data['no_room']} samples were given up"
+    assert data["recalled_wrongly"] == 0, f"{data['recalled_wrongly']} stacks were taken for others"
+    print(f"{data['recalled']} of {data['calls']} stacks recognized")
     return data
 
 

@@ -206,10 +206,9 @@ void kernel_side_finish(struct kernel_side *side)
 	side->skeleton->bss->finished = true;
 }
 
-uint64_t kernel_side_calls(const struct kernel_side *side, uint64_t *no_room)
+struct truth_counts kernel_side_counts(const struct kernel_side *side)
 {
-	*no_room = side->skeleton->bss->no_room;
-	return side->skeleton->bss->calls;
+	return side->skeleton->bss->counts;
 }
 
 const char *kernel_side_end(const struct truth_sample *sample)

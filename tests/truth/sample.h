@@ -14,3 +14,10 @@ struct truth_sample {
 	__u64 sp, bp, bx;     /* of its caller, as they will be after the return */
 	__u64 frames[MAX_FRAMES + 1];
 };
+
+struct truth_counts {
+	__u64 calls;		/* seen so far */
+	__u64 no_room;		/* samples that were given up */
+	__u64 recalled;		/* stacks that were recognized, see bpf/memo.h */
+	__u64 recalled_wrongly; /* for another stack */
+};

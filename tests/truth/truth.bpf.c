@@ -6,6 +6,7 @@
 #include "bpf/kernel.h"
 #include "bpf/types.h"
 
+#include "bpf/memo.h"
 #include "bpf/stack.h"
 #include "tests/truth/sample.h"
 
@@ -18,8 +19,7 @@ const volatile bool never = false;
 
 __s32 countdown = 1; /* calls until the next sample */
 __u32 random_state = 1;
-__u64 calls;   /* seen so far */
-__u64 no_room; /* samples that were given up */
+struct truth_counts counts;
 bool finished; /* enough samples */
 
 struct {
@@ -35,14 +35,33 @@ struct {
 	__type(value, __u32);
 } nowhere SEC(".maps");
 
-/* The one place that knows how a stack is walked: from the registers that the allocator's caller will have.
+/*
+ * The one place that knows how a stack is walked: from the registers that the allocator's caller will have.
+ * At every call, since that is also the test of recognizing stacks: what is recalled must be what the walk
+ * finds.
  */
-static __always_inline void walk(
-	struct thread *thread, const struct pt_regs *regs, struct truth_sample *sample)
+static __always_inline void walk(struct thread *thread, const struct pt_regs *regs)
+{
+	__u32 recalled, site;
+
+	stack_begin(thread, regs);
+	recalled = memo_recall(thread, DOMAIN_HEAP);
+	stack_walk(thread, regs, 0);
+	site = thread->walk.hash >> 33; /* in place of an index: it tells stacks apart as well */
+	if (recalled == NO_SITE) {
+		if (memo_worthwhile(thread))
+			memo_keep(thread, DOMAIN_HEAP, site);
+		return;
+	}
+	count(&counts.recalled);
+	if (recalled != site)
+		count(&counts.recalled_wrongly);
+}
+
+static __always_inline void fill(const struct thread *thread, struct truth_sample *sample)
 {
 	__u32 i;
 
-	stack_walk(thread, regs, 0);
 	sample->end = thread->walk.end;
 	sample->frame_pointers = thread->walk.frame_pointers;
 	sample->frame_count = thread->walk.count;
@@ -53,7 +72,7 @@ static __always_inline void walk(
 /* Is this call one of the sample? The gaps vary, so that they do not keep step with the target's loops. */
 static __always_inline bool chosen(void)
 {
-	count(&calls);
+	count(&counts.calls);
 	if (finished || __sync_fetch_and_add(&countdown, -1) != 1)
 		return false;
 	random_state = random_state * 1664525 + 1013904223;
@@ -66,7 +85,7 @@ static __always_inline struct truth_sample *sample_reserve(void)
 	struct truth_sample *sample = bpf_ringbuf_reserve(&samples, sizeof(*sample), 0);
 
 	if (!sample) {
-		count(&no_room);
+		count(&counts.no_room);
 		return NULL;
 	}
 	sample->tid = (__u32)bpf_get_current_pid_tgid();
@@ -89,7 +108,10 @@ int allocator_entered(struct pt_regs *ctx)
 
 	if (never)
 		bpf_tail_call(ctx, &nowhere, 0);
-	if (!thread || !chosen() || bpf_probe_read_user(&regs.ip, sizeof(regs.ip), (void *)ctx->sp))
+	if (!thread || bpf_probe_read_user(&regs.ip, sizeof(regs.ip), (void *)ctx->sp))
+		return 0;
+	walk(thread, &regs);
+	if (!chosen())
 		return 0;
 	sample = sample_reserve();
 	if (!sample)
@@ -98,7 +120,7 @@ int allocator_entered(struct pt_regs *ctx)
 	sample->sp = regs.sp;
 	sample->bp = regs.bp;
 	sample->bx = regs.bx;
-	walk(thread, &regs, sample);
+	fill(thread, sample);
 	sample_submit_and_stop(sample);
 	return 0;
 }

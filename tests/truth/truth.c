@@ -204,7 +204,7 @@ int main(int argc, char **argv)
 	struct truth truth = {.max_samples = UINT64_MAX};
 	struct error err = {0};
 	unsigned int every = 1;
-	uint64_t no_room = 0, calls;
+	struct truth_counts counts;
 	int result;
 
 	if (parse(argc, argv, &every, &truth.max_samples)) {
@@ -216,8 +216,8 @@ int main(int argc, char **argv)
 	if (result) {
 		fprintf(stderr, "truth: %s\n", err.message);
 	} else {
-		calls = kernel_side_calls(truth.kernel, &no_room);
-		verdicts_print(truth.verdicts, calls, no_room, truth.status);
+		counts = kernel_side_counts(truth.kernel);
+		verdicts_print(truth.verdicts, &counts, truth.status);
 	}
 	array_free(&truth.owed);
 	verdicts_free(truth.verdicts);

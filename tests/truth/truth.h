@@ -40,8 +40,8 @@ const struct truth_sample *kernel_side_take(struct kernel_side *side, pid_t tid)
 /** Choose no more samples. */
 void kernel_side_finish(struct kernel_side *side);
 
-/** @return how many allocator calls were seen; `no_room` gets the number of samples that were given up */
-uint64_t kernel_side_calls(const struct kernel_side *side, uint64_t *no_room);
+/** @return what has been counted so far */
+struct truth_counts kernel_side_counts(const struct kernel_side *side);
 
 /** @return in words, why a walk ended */
 const char *kernel_side_end(const struct truth_sample *sample);
@@ -95,4 +95,4 @@ void verdicts_add(struct verdicts *verdicts, struct libdw_side *libdw, const str
 uint64_t verdicts_samples(const struct verdicts *verdicts);
 
 /** Print what was found for people, and as the last line for programs, in JSON. */
-void verdicts_print(const struct verdicts *verdicts, uint64_t calls, uint64_t no_room, int status);
+void verdicts_print(const struct verdicts *verdicts, const struct truth_counts *counts, int status);

@@ -205,7 +205,7 @@ static json_t *misses_json(const struct verdicts *verdicts)
 	return list;
 }
 
-void verdicts_print(const struct verdicts *verdicts, uint64_t calls, uint64_t no_room, int status)
+void verdicts_print(const struct verdicts *verdicts, const struct truth_counts *counts, int status)
 {
 	double all = verdicts->samples ? (double)verdicts->samples : 1;
 	json_t *json;
@@ -214,10 +214,12 @@ void verdicts_print(const struct verdicts *verdicts, uint64_t calls, uint64_t no
 		qsort(verdicts->misses.items, verdicts->misses.count, sizeof(struct miss), by_count);
 	printf("%" PRIu64 " of %" PRIu64 " calls sampled, %.1f frames each, %" PRIu64 " at most, %" PRIu64
 	       " with a signal frame\n",
-		verdicts->samples, calls, (double)verdicts->frames / all, verdicts->deepest,
+		verdicts->samples, (uint64_t)counts->calls, (double)verdicts->frames / all, verdicts->deepest,
 		verdicts->signal_frames);
 	printf("%" PRIu64 " stacks equal, %.2f %%; libdw gave up on %" PRIu64 "\n", verdicts->equal,
 		100 * (double)verdicts->equal / all, verdicts->libdw_failed);
+	printf("%" PRIu64 " of the calls' stacks recognized, %" PRIu64 " of them wrongly\n",
+		(uint64_t)counts->recalled, (uint64_t)counts->recalled_wrongly);
 	for (size_t i = 0; i < verdicts->misses.count; i++) {
 		const struct miss *miss = &verdicts->misses.items[i];
 
@@ -233,13 +235,14 @@ void verdicts_print(const struct verdicts *verdicts, uint64_t calls, uint64_t no
 		printf("%6" PRIu64 "  stacks of libdw's end in %s%s%s\n", place->count, place->name,
 			place->problem ? ": " : "", place->problem ? place->problem : "");
 	}
-	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "calls",
-		(json_int_t)calls, "samples", (json_int_t)verdicts->samples, "equal",
+	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "calls",
+		(json_int_t)counts->calls, "samples", (json_int_t)verdicts->samples, "equal",
 		(json_int_t)verdicts->equal, "libdw_early", (json_int_t)verdicts->libdw_early, "frames",
 		(json_int_t)verdicts->frames, "deepest", (json_int_t)verdicts->deepest, "signal_frames",
 		(json_int_t)verdicts->signal_frames, "libdw_failed", (json_int_t)verdicts->libdw_failed,
-		"disturbed", (json_int_t)verdicts->disturbed, "no_room", (json_int_t)no_room, "status",
-		status, "misses", misses_json(verdicts));
+		"disturbed", (json_int_t)verdicts->disturbed, "no_room", (json_int_t)counts->no_room,
+		"recalled", (json_int_t)counts->recalled, "recalled_wrongly",
+		(json_int_t)counts->recalled_wrongly, "status", status, "misses", misses_json(verdicts));
 	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
 	json_decref(json);
