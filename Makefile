@@ -77,7 +77,7 @@ $(COMMANDS): $(BUILD)/%: $(BUILD)/user/%.o $(BUILD)/libleaktop.a
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 SANITIZED := -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_SECONDS ?= 30
+FUZZ_SECONDS ?= 60
 FUZZERS	  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TRUTH	  := $(BUILD)/tests/truth
 TRUTH_SOURCES := $(filter-out %.bpf.c,$(wildcard tests/truth/*.c))

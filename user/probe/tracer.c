@@ -158,6 +158,11 @@ static int load(struct tracer *tracer, const struct tracer_options *options, str
 		return error_set(err, ERROR_UNSUPPORTED,
 			"cannot make the tables: %s (ask for less: --max-blocks, --max-stacks)",
 			strerror(-status));
+	if (options->mechanism != TRACER_BEST && status == -EOPNOTSUPP)
+		return error_set(err, ERROR_UNSUPPORTED,
+			"cannot place probes by the mechanism \"%s\": this kernel does not have it (leave out "
+			"--mechanism)",
+			mechanism_names[options->mechanism]);
 	return error_set(err, ERROR_UNSUPPORTED,
 		"cannot load BPF programs: %s (this needs Linux 5.15 or later with BTF and uprobes)",
 		strerror(-status));
