@@ -160,7 +160,8 @@ static int load(struct tracer *tracer, const struct tracer_options *options, str
 			strerror(-status));
 	if (options->mechanism != TRACER_BEST && status == -EOPNOTSUPP)
 		return error_set(err, ERROR_UNSUPPORTED,
-			"cannot place probes by the mechanism \"%s\": this kernel does not have it (leave out "
+			"cannot place probes by the mechanism \"%s\": this kernel does not have it (leave "
+			"out "
 			"--mechanism)",
 			mechanism_names[options->mechanism]);
 	return error_set(err, ERROR_UNSUPPORTED,

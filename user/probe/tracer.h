@@ -159,6 +159,9 @@ uint32_t tracer_rows_used(const struct tracer *tracer);
  */
 uint32_t tracer_file(struct tracer *tracer, uint64_t inode, dev_t device);
 
+/** @return whether code of further files is taken for code that nothing is known of */
+bool tracer_files_full(const struct tracer *tracer);
+
 /** Let the kernel side know where a file's rows are, or that it has to do without. Other files may share
  * them. */
 void tracer_give_rows(

@@ -151,6 +151,11 @@ uint32_t tracer_file(struct tracer *tracer, uint64_t inode, dev_t device)
 	return bpf_map_lookup_elem(map, &key, &number) ? MAX_FILES : number - 1;
 }
 
+bool tracer_files_full(const struct tracer *tracer)
+{
+	return __atomic_load_n(&tracer->skeleton->bss->file_count, __ATOMIC_ACQUIRE) >= MAX_FILES;
+}
+
 void tracer_give_rows(
 	struct tracer *tracer, uint32_t file, enum rows_state state, uint32_t first, uint32_t count)
 {

@@ -256,6 +256,10 @@ static int add_warnings(struct session *session, struct profile *profile)
 			"%zu new processes were picked up after they had begun: what they allocated until "
 			"then is missing",
 			session->late_starts);
+	if (session->tracer && tracer_files_full(session->tracer))
+		session_warn(session,
+			"stacks were met in more than %d files: further ones are walked along frame pointers",
+			MAX_FILES);
 	for (size_t i = 0; i < session->warnings.count; i++) {
 		char **warning = array_push(&profile->warnings);
 
