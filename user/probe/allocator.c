@@ -11,6 +11,8 @@
 #define SYMBOLS_MAX  1024  /* allocator symbols looked at in one object; real ones have some 200 */
 #define CODE_MAX     65536 /* bytes of a function that are decoded */
 #define CODE_UNSIZED 4096  /* the same where the symbol table does not say where the function ends */
+#define START_SIZE   4	   /* characters by which nearly all other symbols are told from known names */
+#define STARTS	     4096  /* hashes of them */
 
 /* Families of names: which prefixes a name occurs with. */
 #define PLAIN	 (1U << 0)
@@ -148,9 +150,33 @@ struct matches {
 	struct match *items;
 	size_t count, capacity;
 	bool out_of_memory;
-	bool locals_too;    /* local symbols count as well */
-	bool own_operators; /* see has_own_operators() */
+	bool locals_too;     /* local symbols count as well */
+	bool locals_seen;    /* there is one with a known name */
+	bool has_start;	     /* there is a _start */
+	bool own_operators;  /* see has_own_operators() */
+	bool starts[STARTS]; /* by the hash of a name's start: whether a known name has it */
 };
+
+static size_t hash_start(const char *first, const char *second)
+{
+	size_t length = strnlen(first, START_SIZE);
+	unsigned char bytes[START_SIZE] = {0};
+	uint32_t word;
+
+	memcpy(bytes, first, length);
+	memcpy(bytes + length, second, strnlen(second, START_SIZE - length));
+	memcpy(&word, bytes, sizeof(word));
+	return word * 0x9e3779b1U >> 20;
+}
+
+static void note_starts(bool *starts)
+{
+	_Static_assert(STARTS == 1 << 12 && START_SIZE == sizeof(uint32_t), "as hash_start() has them");
+	for (size_t p = 0; p < COUNT(prefixes); p++)
+		for (size_t k = 0; k < COUNT(known_functions); k++)
+			if (known_functions[k].families & prefixes[p].family)
+				starts[hash_start(prefixes[p].text, known_functions[k].name)] = true;
+}
 
 static bool match_name(const char *name, struct match *match)
 {
@@ -190,8 +216,13 @@ static bool collect_match(const struct elf_symbol *symbol, void *data)
 	struct match found = {.address = symbol->address, .size = symbol->size, .next = UINT64_MAX};
 	struct match *match;
 
-	if ((!symbol->global && !matches->locals_too) || !match_name(symbol->name, &found))
+	matches->has_start = matches->has_start || !strcmp(symbol->name, "_start");
+	if (!matches->starts[hash_start(symbol->name, "")] || !match_name(symbol->name, &found))
 		return true;
+	if (!symbol->global && !matches->locals_too) {
+		matches->locals_seen = true;
+		return true;
+	}
 	match = array_push(matches);
 	if (!match) {
 		matches->out_of_memory = true;
@@ -245,6 +276,14 @@ static bool note_next_function(const struct elf_symbol *symbol, void *data)
 	}
 	if (low > 0 && symbol->address < matches->items[low - 1].next)
 		matches->items[low - 1].next = symbol->address;
+	return true;
+}
+
+static bool knows_all_sizes(const struct matches *matches)
+{
+	for (size_t i = 0; i < matches->count; i++)
+		if (!matches->items[i].size)
+			return false;
 	return true;
 }
 
@@ -381,24 +420,19 @@ static int add_function(
 	return 0;
 }
 
-static bool find_start(const struct elf_symbol *symbol, void *data)
+/*
+ * Linkers make some of libc's functions local in a static, position-independent executable, malloc among
+ * them: there, once more with the local symbols.
+ */
+static void collect_matches(struct elf_file *file, struct matches *matches)
 {
-	bool *found = data;
-
-	*found = !strcmp(symbol->name, "_start");
-	return !*found;
-}
-
-/* Linkers make some of libc's functions local in a static, position-independent executable, malloc among
- * them. */
-static bool is_static_program(struct elf_file *file)
-{
-	bool has_start = false;
-
-	if (elf_file_interpreter(file))
-		return false;
-	elf_file_for_each_function(file, find_start, &has_start);
-	return has_start;
+	note_starts(matches->starts);
+	elf_file_for_each_function(file, collect_match, matches);
+	if (!matches->locals_seen || !matches->has_start || elf_file_interpreter(file))
+		return;
+	matches->locals_too = true;
+	matches->count = 0;
+	elf_file_for_each_function(file, collect_match, matches);
 }
 
 static int find_functions(struct search *search, struct allocator_functions *functions)
@@ -406,12 +440,12 @@ static int find_functions(struct search *search, struct allocator_functions *fun
 	struct matches *matches = &search->matches;
 	bool operators;
 
-	matches->locals_too = is_static_program(search->file);
-	elf_file_for_each_function(search->file, collect_match, matches);
+	collect_matches(search->file, matches);
 	if (matches->out_of_memory)
 		return -1;
 	merge_aliases(matches);
-	elf_file_for_each_function(search->file, note_next_function, matches);
+	if (!knows_all_sizes(matches))
+		elf_file_for_each_function(search->file, note_next_function, matches);
 	select_addresses(matches, true, &search->releasing);
 	select_addresses(matches, false, &search->allocating);
 
