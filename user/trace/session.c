@@ -374,11 +374,15 @@ int session_run(struct session *session, double duration, int stop_fd,
 		{.fd = stop_fd, .events = POLLIN},
 		{.fd = command, .events = POLLIN},
 	};
+	const struct session_progress begun = {.elapsed = session_clock(session)};
 	double matched = 0;
 	uint64_t ticks;
 
 	if (timer < 0)
 		return -1;
+	/* Who waits for tracing to begin need not wait for a sample. */
+	if (progress)
+		progress(&begun, data);
 	while (!all_ended(session)) {
 		double now = session_clock(session);
 		double left = duration > 0 ? duration - now : 1;

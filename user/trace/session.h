@@ -81,7 +81,7 @@ int session_command_status(const struct session *session);
  *
  * @param duration  seconds, 0: no limit
  * @param stop_fd   a descriptor; the session stops when it becomes readable
- * @param progress  called after each sample; or NULL
+ * @param progress  called at the beginning, with nothing counted yet, and after each sample; or NULL
  * @return 0 when the time is over, the descriptor became readable, or all that was watched has ended; -1 on
  * an error
  */
