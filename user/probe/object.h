@@ -23,8 +23,9 @@ struct object {
 	struct allocator_functions functions; /* allocator functions that it defines */
 	enum rows_state rows_state;	      /* of its unwind rows */
 	uint32_t row_first, row_count;	      /* in the kernel side's table */
-	uint64_t hook; /* file offset of the function that a dynamic linker calls after changes; 0: it has
-			  none */
+	bool rows_wait; /* until a stack is seen in it: they are too many to be loaded in advance */
+	uint64_t hook;	/* file offset of the function that a dynamic linker calls after changes; 0: it has
+			   none */
 };
 
 struct object_cache {

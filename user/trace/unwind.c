@@ -27,7 +27,7 @@ static void place_rows(struct session *session, struct object *object, bool in_a
 	if (!object->elf || unwind_rows_get(object->elf, &rows, NULL)) {
 		object->rows_state = ROWS_LOADED;
 	} else if (in_advance && tracer_rows_used(session->tracer) + rows.rows.count > limit) {
-		object->rows_state = ROWS_UNKNOWN;
+		object->rows_wait = true;
 	} else if (tracer_place_rows(session->tracer, &rows, &object->row_first)) {
 		object->rows_state = ROWS_LEFT_OUT;
 	} else {
@@ -47,7 +47,7 @@ static void give_rows(struct session *session, const struct object *object, uint
 
 void unwind_object(struct session *session, struct object *object)
 {
-	if (!session->tracer || object->rows_state != ROWS_UNKNOWN)
+	if (!session->tracer || object->rows_state != ROWS_UNKNOWN || object->rows_wait)
 		return;
 	place_rows(session, object, true);
 	if (object->rows_state != ROWS_UNKNOWN)
@@ -75,17 +75,32 @@ void unwind_vdso(struct session *session)
 	proc_maps_free(&maps);
 }
 
-/* The object behind an address of a process, read from its mappings as they are now. */
-static struct object *object_at(struct session *session, pid_t pid, uint64_t address)
+/* Is it this file that is mapped there? Some file systems show the kernel side another inode than us. */
+static bool is_mapped(const struct mapped_file *file, const struct proc_map *map)
+{
+	const char *name = strrchr(map->path, '/');
+
+	return map->inode == file->inode || (name && file->path_length && !strcmp(name + 1, file->path));
+}
+
+/*
+ * The object of a file that was met at an address of a process, or NULL.
+ *
+ * @param mapped  set to whether it is still mapped there
+ */
+static struct object *object_at(
+	struct session *session, const struct mapped_file *file, pid_t pid, uint64_t address, bool *mapped)
 {
 	struct object *object = NULL;
 	struct proc_maps maps = {0};
 	const struct proc_map *map;
 
+	*mapped = false;
 	if (proc_maps_read(pid, &maps, NULL))
 		return NULL;
 	map = proc_maps_find(&maps, address);
-	if (map && map->inode)
+	*mapped = map && map->inode && is_mapped(file, map);
+	if (*mapped)
 		object = object_of_mapping(&session->objects, pid, map, NULL);
 	proc_maps_free(&maps);
 	return object;
@@ -93,16 +108,21 @@ static struct object *object_at(struct session *session, pid_t pid, uint64_t add
 
 void follow_wanted_rows(struct session *session, const struct event *event)
 {
+	pid_t pid = (pid_t)event->tgid;
+	const struct mapped_file *file;
 	struct object *object;
+	bool mapped;
 
 	if (event->file >= MAX_FILES)
 		return;
-	object = object_at(session, (pid_t)event->tgid, event->start);
+	file = &tracer_tables(session->tracer)->files[event->file];
+	object = object_at(session, file, pid, event->start, &mapped);
 	if (!object)
-		object = session_file_object(session, event->file, (pid_t)event->tgid);
+		object = session_file_object(session, event->file, pid);
 	if (!object) {
-		/* It cannot be read any more: frame pointers. */
-		tracer_give_rows(session->tracer, event->file, ROWS_LOADED, 0, 0);
+		/* What cannot be read has none; what is gone by now is asked for again where it is met next.
+		 */
+		tracer_give_rows(session->tracer, event->file, mapped ? ROWS_LOADED : ROWS_UNKNOWN, 0, 0);
 		return;
 	}
 	if (object->rows_state == ROWS_UNKNOWN)
