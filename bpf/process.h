@@ -146,9 +146,11 @@ static __noinline struct thread *thread_refresh(void)
 		count(&lost.threads);
 		return NULL;
 	}
-	/* A new image or owner: whatever call was in flight belongs to the old one. */
-	if (thread->process != ref->process)
+	/* A new image or owner: whatever call was in flight, or site it came to, belongs to the old one. */
+	if (thread->process != ref->process) {
 		thread->call = 0;
+		thread->last_site_id = 0;
+	}
 	thread->process = ref->process;
 	process = process_at(ref->process);
 	thread->code = process ? process->code : 0;

@@ -219,6 +219,16 @@ static __always_inline int walk_to_caller(struct thread *thread, __u64 cfa, __u6
 	return walk->ip ? 0 : walk_end(walk, STACK_COMPLETE);
 }
 
+/* Count a frame in a file whose rows found no room. */
+static __always_inline void walk_left_out(__u64 rule)
+{
+	__u32 index = (__u64)unwind_rule_offset(rule) / 8;
+	struct mapped_file *file = bpf_map_lookup_elem(&files, &index);
+
+	if (file)
+		count(&file->misses);
+}
+
 /* walk_step() for the less frequent rules. */
 __noinline int walk_rare_step(struct thread *thread, __u64 rule)
 {
@@ -236,6 +246,9 @@ __noinline int walk_rare_step(struct thread *thread, __u64 rule)
 		walk->memorable = 0;
 	offset = unwind_rule_offset(rule);
 	switch ((int)unwind_rule_kind(rule)) {
+	case RULE_LEFT_OUT:
+		walk_left_out(rule);
+		return walk_frame_pointer(thread, STACK_NO_RULE);
 	case UNWIND_NONE:
 		return walk_frame_pointer(thread, STACK_NO_RULE);
 	case UNWIND_SIGNAL:

@@ -15,12 +15,14 @@
 #define ROW_SEARCH_STEPS 32
 #define VM_EXEC		 4
 
-/* What the walk alone needs to know beside the kinds of rules. Never in the cache: it will be different soon.
- */
+/* What the walk alone needs to know beside the kinds of rules. Those behind the first are never in the cache:
+ * it will be different soon. */
 enum {
-	RULE_NO_CODE = UNWIND_KINDS, /* nothing executable is mapped there */
-	RULE_BUSY,		     /* the mappings are being changed */
-	RULE_PENDING,		     /* the file's rows are not loaded yet */
+	RULE_LEFT_OUT =
+		UNWIND_KINDS, /* no room for the file's rows; its index stands in the offset's place */
+	RULE_NO_CODE,	      /* nothing executable is mapped there */
+	RULE_BUSY,	      /* the mappings are being changed */
+	RULE_PENDING,	      /* the file's rows are not loaded yet */
 };
 
 struct {
@@ -64,9 +66,11 @@ static __always_inline __u64 rule_key(const struct thread *thread, __u64 address
 	return address | (__u64)thread->code << CODE_SHIFT;
 }
 
+/* The bits below those that choose the slot: with these they tell all code numbers at one address apart. */
 static __always_inline __u64 rule_check(const struct thread *thread, __u64 mixed)
 {
-	return (mixed >> 16 ^ thread->code >> (64 - CODE_SHIFT)) << UNWIND_RULE_BITS;
+	return (mixed >> (UNWIND_RULE_BITS - RULE_CACHE_BITS) ^ thread->code >> (64 - CODE_SHIFT))
+	       << UNWIND_RULE_BITS;
 }
 
 struct row_search {
@@ -155,9 +159,9 @@ static __always_inline __u64 rule_find_in(struct thread *thread, const struct vm
 		return UNWIND_NONE;
 	if (file->rows_state == ROWS_LOADED)
 		return rule_of_file(file, address - found->start + found->file_offset);
-	count(&file->misses);
 	if (file->rows_state == ROWS_LEFT_OUT)
-		return UNWIND_NONE;
+		return unwind_rule((enum unwind_kind)RULE_LEFT_OUT, index * 8, SAVED_NOT, 0, SAVED_NOT, 0);
+	count(&file->misses);
 	rows_want(thread, file, index, address);
 	return RULE_PENDING;
 }
@@ -169,7 +173,7 @@ static __noinline __u64 rule_find(struct thread *thread, __u64 address)
 	__u64 key, mixed, rule;
 	struct rule_cached *cached;
 	long status;
-	__u32 slot;
+	__u32 slot, kind;
 
 	if (!thread)
 		return RULE_NO_CODE;
@@ -182,9 +186,10 @@ static __noinline __u64 rule_find(struct thread *thread, __u64 address)
 	if (status || !(found.flags & VM_EXEC))
 		return RULE_NO_CODE;
 	rule = rule_find_in(thread, &found, address);
-	if (unwind_rule_kind(rule) >= UNWIND_KINDS)
+	kind = unwind_rule_kind(rule);
+	if (kind > RULE_LEFT_OUT)
 		return rule;
-	if (unwind_rule_kind(rule) == UNWIND_NONE && returns_from_signal(address + 1))
+	if ((kind == UNWIND_NONE || kind == RULE_LEFT_OUT) && returns_from_signal(address + 1))
 		rule = UNWIND_SIGNAL;
 	key = rule_key(thread, address);
 	mixed = key * 0x9e3779b97f4a7c15ULL;
