@@ -2,8 +2,9 @@
 """Stacks of code without frame pointers: the whole chain of calls, through all that a walk has to get past."""
 
 import re
+import signal
 
-from harness import cases, expect_line, fixture, tell
+from harness import cases, expect_line, fixture, process_state, tell, wait_for
 
 LEAK_SIZE = 54321  # of tests/fixtures/deep_stack.h
 MAX_FRAMES = 127
@@ -115,6 +116,38 @@ def test_plugins(t):
         for site in own[1:]:
             check_cut(site, NOT_LOADED)
     assert len(sites) <= 4, [" < ".join(names_of(site)) for site in sites]
+
+
+def turns_of(tracer):
+    """How often a process has waited for something until now."""
+    with open(f"/proc/{tracer.pid}/status") as status:
+        return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read(), re.M).group(1))
+
+
+def test_swapped_plugins(t):
+    """What is known of a library is not taken from another one, loaded to its place before anybody looked."""
+    target = t.start(fixture("deep_stack"), "swapped", *(fixture(f"deep-plugin-{letter}.so") for letter in "ab"))
+    expect_line(target, "ready")
+    tracer = t.attach(target.pid)
+    for line in "swapped", "done":
+        tracer.send_signal(signal.SIGSTOP)
+        wait_for(lambda: process_state(tracer.pid) == "T", 10, "leaktrace to stop")
+        tell(target)
+        expect_line(target, line)
+        before = turns_of(tracer)
+        tracer.send_signal(signal.SIGCONT)
+        wait_for(lambda: turns_of(tracer) > before + 1, 10, "leaktrace to take in what has happened")
+    report = t.end_leaktrace(tracer)
+    tell(target)
+    assert target.wait(10) == 0, f"the target ended with {target.returncode}"
+    chain = ("plugin_a_leak", "plugin_a_middle", "plugin_run", "call_plugin", "swap_plugins", *FROM_MAIN)
+    sites = [site for site in report.sites if names_of(site)[0] == chain[0]]
+    assert sum(site["allocations"] for site in sites) == 2, [names_of(site) for site in sites]
+    for site in sites:
+        if site["complete"]:
+            check_complete(site, chain)
+        else:
+            check_cut(site, NOT_LOADED)
 
 
 def test_jit(t):
