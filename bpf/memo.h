@@ -40,6 +40,10 @@ struct {
 	__type(value, struct memo_set);
 } memos SEC(".maps");
 
+_Static_assert((sizeof(struct memo_set) << MEMO_SET_BITS) + (sizeof(struct rule_cached) << RULE_CACHE_BITS) <=
+		       WALK_TABLES,
+	"what user space says of the memory taken is not true");
+
 static __always_inline struct memo_set *memo_set_of(const struct thread *thread)
 {
 	__u64 hash = hash_step(hash_step(thread->walk.first_ip, thread->walk.first_sp), thread->code);

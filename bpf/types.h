@@ -16,6 +16,7 @@
 #define BUCKET_BLOCKS 7
 #define MAX_RULES     65536 /* different rules for unwinding, of all files together */
 #define NO_PROCESS    0xffffffffu
+#define WALK_TABLES   (6 << 20) /* bytes that the tables of rules and stacks met before take, at the most */
 
 enum domain { DOMAIN_HEAP, DOMAIN_MMAP, DOMAINS };
 

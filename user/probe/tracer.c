@@ -36,7 +36,8 @@ uint64_t tracer_memory(const struct tracer_options *options)
 	       (uint64_t)options->max_stacks * (sizeof(struct stack) + 64 /* site_of_id's element */) +
 	       MAX_PROCESSES * sizeof(struct process) + MAX_MAPPINGS * (sizeof(struct mapping) + 64) +
 	       MAX_FILES * (sizeof(struct mapped_file) + 64) +
-	       (uint64_t)options->max_rows * sizeof(struct unwind_row) + MAX_RULES * sizeof(uint64_t);
+	       (uint64_t)options->max_rows * sizeof(struct unwind_row) + MAX_RULES * sizeof(uint64_t) +
+	       WALK_TABLES;
 }
 
 static const char *const mechanism_names[] = {[TRACER_BEST] = "best",
