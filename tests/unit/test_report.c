@@ -890,6 +890,14 @@ static void the_useful_frame_is_the_programs_own(void **state)
 		{"clone", NULL, 0, LIBC, 5, false},
 	};
 	static const struct sample_frame only_start[] = {{"clone", NULL, 0, LIBC, 5, false}};
+	static const struct sample_frame stripped[] = {
+		{NULL, NULL, 0, "/bin/app", 1, false},
+		{NULL, NULL, 0, "/bin/app", 2, false},
+		{"__libc_start_call_main", NULL, 0, LIBC, 3, false},
+		{"__libc_start_main_impl", NULL, 0, LIBC, 4, false},
+		{NULL, NULL, 0, "/bin/app", 5, false},
+	};
+	struct profile_site *site;
 	struct stack_view view;
 
 	(void)state;
@@ -911,6 +919,12 @@ static void the_useful_frame_is_the_programs_own(void **state)
 	view = stack_view(sample_site(&profile, 1, "x", 1, 1, all_libc, 4));
 	assert_int_equal(view.useful, 1);
 	assert_int_equal(view.end, 2);
+	site = sample_site(&profile, 1, "x", 1, 1, stripped, 5);
+	view = stack_view(site); /* its _start has no name, but is known by what it calls */
+	assert_int_equal(view.useful, 0);
+	assert_int_equal(view.end, 2);
+	site->stack_end = STACK_NO_RULE;
+	assert_int_equal(stack_view(site).end, 5);
 	view = stack_view(sample_site(&profile, 1, "x", 1, 1, only_start, 1));
 	assert_int_equal(view.useful, 0);
 	assert_int_equal(view.end, 1);

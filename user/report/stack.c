@@ -211,6 +211,14 @@ static bool is_starting(const struct profile_frame *frame)
 	return function_matches(frame, starting_functions, COUNT(starting_functions));
 }
 
+/* Is the outermost of these frames a nameless _start, as in a stripped program? Only that calls its callee.
+ */
+static bool is_nameless_start(const struct profile_frame *frames, size_t count)
+{
+	return count > 2 && !frames[count - 1].function && is_runtime_module(&frames[count - 2]) &&
+	       is_starting(&frames[count - 2]);
+}
+
 struct stack_view stack_view(const struct profile_site *site)
 {
 	struct stack_view view = {.useful = 0, .end = site->frame_count};
@@ -218,6 +226,8 @@ struct stack_view stack_view(const struct profile_site *site)
 
 	if (!site->frames || !site->frame_count)
 		return (struct stack_view){0};
+	if (site->stack_end == STACK_COMPLETE && is_nameless_start(site->frames, view.end))
+		view.end--;
 	while (view.end > 1 && is_starting(&site->frames[view.end - 1]))
 		view.end--;
 	while (allocating < view.end && is_allocating(&site->frames[allocating]))

@@ -219,8 +219,8 @@ static void print_stacks(struct report *report)
 			100.0 * (double)cut / (double)all);
 		for (int end = STACK_COMPLETE + 1; end < STACK_ENDS; end++) {
 			if (stacks->ends[end])
-				page_item(page, STYLE_PLAIN, "%s: %s", stack_end_name((enum stack_end)end),
-					human_count(count, stacks->ends[end]));
+				page_item(page, STYLE_PLAIN, "%s (%s)", human_count(count, stacks->ends[end]),
+					stack_end_name((enum stack_end)end));
 		}
 	}
 	if (stacks->frame_pointers)
@@ -240,7 +240,7 @@ static void print_left_out(struct report *report)
 		terminal_escape(&text, stacks->left_out.items[i].path, SIZE_MAX, report->page.unicode);
 		begin_header_line(report, STYLE_WARNING, "left out");
 		page_words(&report->page, STYLE_WARNING, LABEL_COLUMN,
-			"unwind rows of %s: %s frames were walked without (row table full: --max-rows)",
+			"unwind rows of %s: %s places in it were walked without (row table full: --max-rows)",
 			buffer_text(&text), human_count(count, stacks->left_out.items[i].frames));
 		page_end_line(&report->page);
 		report->page.failed |= text.failed;

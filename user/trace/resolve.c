@@ -297,17 +297,29 @@ static struct profile_frame *push_frame(struct frame_list *list, uint64_t addres
 	return frame;
 }
 
+/* The byte of code that a frame of a stack stands for. */
+static uint64_t instruction_of(const struct stack *stack, uint32_t frame, uint32_t count)
+{
+	uint64_t address = stack->frames[frame];
+
+	if (address & FRAME_INTERRUPTED)
+		return address & ~FRAME_INTERRUPTED;
+	/* A signal handler returns to the first byte of code that nothing has called: before it is other
+	 * code. */
+	if (frame + 1 < count && stack->frames[frame + 1] & FRAME_INTERRUPTED)
+		return address;
+	/* A call is before the address that it returns to, perhaps in another line or function. */
+	return address - 1;
+}
+
 /* Append one return address, with the calls inlined at it. */
 static int append_address(struct resolver *resolver, const struct owner *owner, uint64_t address,
-	uint32_t mapping_number, struct frame_list *list)
+	uint64_t instruction, uint32_t mapping_number, struct frame_list *list)
 {
 	const struct source_frames *frames = NULL;
 	struct profile_frame *frame;
 	struct place place = {0};
-	/* A call is before the address that it returns to, perhaps in another line or function. */
-	uint64_t instruction = address & FRAME_INTERRUPTED ? address & ~FRAME_INTERRUPTED : address - 1;
 
-	address &= ~FRAME_INTERRUPTED;
 	find_place(resolver, owner, mapping_number, instruction, &place);
 	if (place.object)
 		frames = resolve_instruction(resolver, place.object, place.offset);
@@ -335,11 +347,15 @@ int resolver_stack(struct resolver *resolver, uint32_t index, struct profile_sit
 	const struct tracer_tables *tables = tracer_tables(resolver->session->tracer);
 	const struct owner *owner = resolver->session->sites[index].owner;
 	const struct stack *stack = &tables->stacks[index];
+	uint32_t count = tables->sites[index].frame_count;
 	struct frame_list list = {0};
 	int status = 0;
 
-	for (uint32_t i = 0; i < tables->sites[index].frame_count && i < MAX_FRAMES && !status; i++)
-		status = append_address(resolver, owner, stack->frames[i], stack->mappings[i], &list);
+	if (count > MAX_FRAMES)
+		count = MAX_FRAMES;
+	for (uint32_t i = 0; i < count && !status; i++)
+		status = append_address(resolver, owner, stack->frames[i] & ~FRAME_INTERRUPTED,
+			instruction_of(stack, i, count), stack->mappings[i], &list);
 	out->frames = list.items;
 	out->frame_count = list.count;
 	return status;
