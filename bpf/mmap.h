@@ -87,16 +87,17 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long number)
 	return 0;
 }
 
-static __always_inline void brk_left(struct thread *thread, struct pt_regs *regs, __u64 result)
+/* A brk returns: tell what has gone. @return the bytes that have come, at the old end */
+static __always_inline __u64 brk_left(struct thread *thread, __u64 result)
 {
 	__u64 old = whole_pages(thread->range_start), new = whole_pages(result);
 
 	if (!old)
-		return; /* its entry was not seen */
+		return 0; /* its entry was not seen */
 	if (new > old)
-		range_mapped(thread, regs, old, new - old);
-	else
-		range_event(EVENT_UNMAPPED, thread, new, old - new, NO_SITE);
+		return new - old;
+	range_event(EVENT_UNMAPPED, thread, new, old - new, NO_SITE);
+	return 0;
 }
 
 SEC("tp_btf/sys_exit")
@@ -104,6 +105,7 @@ int BPF_PROG(syscall_left, struct pt_regs *regs, long result)
 {
 	long number = regs->orig_ax;
 	struct thread *thread;
+	__u64 start, size = 0;
 
 	if (number != SYSCALL_MMAP && number != SYSCALL_MUNMAP && number != SYSCALL_BRK &&
 		number != SYSCALL_MREMAP)
@@ -111,13 +113,20 @@ int BPF_PROG(syscall_left, struct pt_regs *regs, long result)
 	thread = thread_get();
 	if (!thread || thread->call || is_compat())
 		return 0;
-	if (number == SYSCALL_BRK)
-		brk_left(thread, regs, result);
-	else if (number == SYSCALL_MMAP && !is_error(result))
-		range_mapped(thread, regs, result, whole_pages(regs->si));
-	else if (number == SYSCALL_MREMAP && !is_error(result))
-		range_mapped(thread, regs, result, whole_pages(regs->dx));
-	else if (number != SYSCALL_MMAP && is_error(result))
-		range_mapped(thread, regs, thread->range_start, thread->range_size); /* it is still there */
+	start = result;
+	if (number == SYSCALL_BRK) {
+		size = brk_left(thread, result);
+		start = whole_pages(thread->range_start);
+	} else if (!is_error(result)) {
+		if (number == SYSCALL_MMAP)
+			size = whole_pages(regs->si);
+		else if (number == SYSCALL_MREMAP)
+			size = whole_pages(regs->dx);
+	} else if (number != SYSCALL_MMAP) {
+		start = thread->range_start; /* it is still there */
+		size = thread->range_size;
+	}
+	if (size)
+		range_mapped(thread, regs, start, size);
 	return 0;
 }

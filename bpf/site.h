@@ -110,12 +110,41 @@ static __noinline __u32 site_create(struct thread *thread, __u64 id, enum domain
 	return index;
 }
 
+/* What the hash of a site's stack begins with. */
+static __always_inline __u64 site_hash(const struct thread *thread, enum domain domain)
+{
+	return hash_step(thread->process, domain);
+}
+
 /* A site whose id is that of the stack just walked. @return whether it is the same stack */
 static __always_inline bool site_is_of(__u32 index, const struct walk *walk)
 {
 	struct site *site = site_at(index);
 
 	return site && site->check == (__u32)walk->check;
+}
+
+/*
+ * Is the table nearly full? Programs that recurse have stacks without end; the last eighth of the table is
+ * kept for what they have in common, the innermost frames.
+ */
+static __always_inline bool sites_scarce(void)
+{
+	return site_count >= max_stacks - max_stacks / 8;
+}
+
+/* Keep only the innermost frames of the stack just walked. */
+static __always_inline void stack_shorten(struct thread *thread, enum domain domain)
+{
+	struct walk *walk = &thread->walk;
+	int i;
+
+	walk->hash = walk->check = site_hash(thread, domain);
+	for (i = 0; i < SHORT_FRAMES; i++)
+		walk_mix(walk, thread->frames[i]);
+	walk->count = SHORT_FRAMES;
+	walk->end = STACK_SHORTENED;
+	walk_finish(walk);
 }
 
 static __noinline __u32 site_find(struct thread *thread, enum domain domain)
@@ -127,6 +156,11 @@ static __noinline __u32 site_find(struct thread *thread, enum domain domain)
 		return NO_SITE;
 	id = thread->walk.hash;
 	index = bpf_map_lookup_elem(&site_of_id, &id);
+	if (!index && thread->walk.count > SHORT_FRAMES && sites_scarce()) {
+		stack_shorten(thread, domain);
+		id = thread->walk.hash;
+		index = bpf_map_lookup_elem(&site_of_id, &id);
+	}
 	if (!index)
 		return site_create(thread, id, domain);
 	if (site_is_of(*index, &thread->walk))
@@ -139,22 +173,28 @@ static __noinline __u32 site_find(struct thread *thread, enum domain domain)
 static __always_inline __u32 site_get(struct thread *thread, enum domain domain, const struct pt_regs *regs)
 {
 	struct walk *walk = &thread->walk;
-	__u32 site;
+	__u32 site, check;
+	bool worthwhile;
+	__u64 id;
 
 	stack_begin(thread, regs);
 	site = memo_recall(thread, domain);
 	if (site != NO_SITE)
 		return site;
-	stack_walk(thread, regs, hash_step(thread->process, domain));
+	stack_walk(thread, regs, site_hash(thread, domain));
+	id = walk->hash;
+	check = walk->check;
+	worthwhile = memo_worthwhile(thread);
 	/* Loops allocate at the same site again and again. */
-	if (walk->hash == thread->last_site_id && (__u32)walk->check == thread->last_site_check)
-		return thread->last_site;
-	site = site_find(thread, domain);
-	if (memo_worthwhile(thread) && site < max_stacks)
+	if (id == thread->last_site_id && check == thread->last_site_check)
+		site = thread->last_site;
+	else
+		site = site_find(thread, domain);
+	if (worthwhile && site < max_stacks)
 		memo_keep(thread, domain, site);
 	thread->last_site = site;
-	thread->last_site_id = site < max_stacks ? walk->hash : 0;
-	thread->last_site_check = walk->check;
+	thread->last_site_id = site < max_stacks ? id : 0;
+	thread->last_site_check = check;
 	return site;
 }
 

@@ -111,6 +111,19 @@ static __always_inline int walk_end(struct walk *walk, enum stack_end end)
 	return 1;
 }
 
+static __always_inline void walk_mix(struct walk *walk, __u64 frame)
+{
+	walk->hash = hash_step(walk->hash, frame);
+	walk->check = (walk->check ^ frame >> 1) * 0xff51afd7ed558ccdULL;
+	walk->check ^= walk->check >> 32;
+}
+
+/* Two ends of the same frames are two stacks. */
+static __always_inline void walk_finish(struct walk *walk)
+{
+	walk->hash = hash_finish(hash_step(walk->hash, walk->end << 1 | walk->frame_pointers));
+}
+
 static __always_inline void walk_add_frame(struct thread *thread)
 {
 	struct walk *walk = &thread->walk;
@@ -120,9 +133,7 @@ static __always_inline void walk_add_frame(struct thread *thread)
 		frame |= FRAME_INTERRUPTED;
 	thread->frames[walk->count & MAX_FRAMES] = frame;
 	walk->count++;
-	walk->hash = hash_step(walk->hash, frame);
-	walk->check = (walk->check ^ frame >> 1) * 0xff51afd7ed558ccdULL;
-	walk->check ^= walk->check >> 32;
+	walk_mix(walk, frame);
 }
 
 /* The registers that a signal interrupted. */
@@ -140,15 +151,16 @@ static __always_inline int walk_signal(struct thread *thread)
 	return 0;
 }
 
-/* To the caller along the frame pointer. @param otherwise  the end when there is none */
-static __always_inline int walk_frame_pointer(struct thread *thread, enum stack_end otherwise)
+/* To the caller along the frame pointer. @param at_zero, otherwise  the end when it is 0, and when there is
+ * none */
+static __always_inline int walk_frame_pointer(
+	struct thread *thread, enum stack_end at_zero, enum stack_end otherwise)
 {
 	struct walk *walk = &thread->walk;
 	__u64 frame = walk->bp;
 
-	/* Where a program or a thread begins, it is 0, by the ABI. */
 	if (!frame)
-		return walk_end(walk, otherwise == STACK_NO_RULE ? STACK_COMPLETE : otherwise);
+		return walk_end(walk, at_zero);
 	if (frame < walk->sp || frame - walk->sp > STACK_REACH || frame & 7)
 		return walk_end(walk, otherwise);
 	if (!stack_read(thread, frame + 8, &walk->ip) || !stack_read(thread, frame, &walk->bp))
@@ -248,9 +260,12 @@ __noinline int walk_rare_step(struct thread *thread, __u64 rule)
 	switch ((int)unwind_rule_kind(rule)) {
 	case RULE_LEFT_OUT:
 		walk_left_out(rule);
-		return walk_frame_pointer(thread, STACK_NO_RULE);
+		return walk_frame_pointer(thread, STACK_NO_RULE, STACK_NO_RULE);
 	case UNWIND_NONE:
-		return walk_frame_pointer(thread, STACK_NO_RULE);
+		/* Where a program or a thread begins, rbp is 0, by the ABI. Neither begins in code made at
+		 * run time, which may well use it for data. */
+		return walk_frame_pointer(
+			thread, rule == RULE_NO_FILE ? STACK_NO_RULE : STACK_COMPLETE, STACK_NO_RULE);
 	case UNWIND_SIGNAL:
 		return walk_signal(thread);
 	case UNWIND_END:
@@ -258,9 +273,9 @@ __noinline int walk_rare_step(struct thread *thread, __u64 rule)
 	case RULE_NO_CODE:
 		return walk_end(walk, STACK_NO_CODE);
 	case RULE_BUSY:
-		return walk_frame_pointer(thread, STACK_BUSY);
+		return walk_frame_pointer(thread, STACK_BUSY, STACK_BUSY);
 	case RULE_PENDING:
-		return walk_frame_pointer(thread, STACK_PENDING);
+		return walk_frame_pointer(thread, STACK_PENDING, STACK_PENDING);
 	case UNWIND_BX:
 		if (!walk->needs_bx) {
 			walk->needs_bx = 1;
@@ -377,5 +392,5 @@ static __always_inline void stack_walk(struct thread *thread, const struct pt_re
 
 	if (walk_from(thread, regs, hash, 0) == 2)
 		walk_from(thread, regs, hash, 1);
-	walk->hash = hash_finish(hash_step(walk->hash, walk->end << 1 | walk->frame_pointers));
+	walk_finish(walk);
 }

@@ -5,7 +5,8 @@
  */
 #pragma once
 
-#define MAX_FRAMES 127 /* return addresses kept of a stack */
+#define MAX_FRAMES   127 /* return addresses kept of a stack */
+#define SHORT_FRAMES 16	 /* of a stack that comes when the table is nearly full */
 #define MAX_PROCESSES                                                                                        \
 	4096		    /* owners alive at one time; must fit above the 48 address bits of a block's key \
 			     */
@@ -82,6 +83,7 @@ enum stack_end {
 	STACK_BROKEN,	   /* at a frame that does not lie above the one it called */
 	STACK_BUSY,	   /* the process was changing its mappings */
 	STACK_PENDING,	   /* in a file whose rows were not loaded yet */
+	STACK_SHORTENED,   /* nowhere: only its innermost frames were kept */
 	STACK_ENDS,
 };
 

@@ -25,6 +25,9 @@ enum {
 	RULE_PENDING,	      /* the file's rows are not loaded yet */
 };
 
+/* An UNWIND_NONE of code that is in no file. */
+#define RULE_NO_FILE unwind_rule(UNWIND_NONE, 8, SAVED_NOT, 0, SAVED_NOT, 0)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -153,7 +156,7 @@ static __always_inline __u64 rule_find_in(struct thread *thread, const struct vm
 	struct mapped_file *file;
 
 	if (!index--)
-		return UNWIND_NONE;
+		return RULE_NO_FILE;
 	file = bpf_map_lookup_elem(&files, &index);
 	if (!file)
 		return UNWIND_NONE;

@@ -145,7 +145,7 @@ static void files_left_out_are_named(void **state)
 	file->frames = 1234;
 	text = text_of(&profile);
 	assert_non_null(strstr(text, "/opt/huge\\x1b[2J"));
-	assert_non_null(strstr(text, "1,234 places"));
+	assert_non_null(strstr(text, "1,234 frames"));
 	assert_null(strchr(text, '\033'));
 	free(text);
 	report = json_of(&profile);

@@ -253,6 +253,7 @@ const char *stack_end_name(enum stack_end end)
 		[STACK_BROKEN] = "broken frames",
 		[STACK_BUSY] = "mappings busy",
 		[STACK_PENDING] = "file not loaded yet",
+		[STACK_SHORTENED] = "stack table nearly full",
 	};
 
 	return end < STACK_ENDS ? names[end] : "unknown";

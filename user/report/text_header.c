@@ -207,7 +207,8 @@ static void print_lost(struct report *report)
 static void print_stacks(struct report *report)
 {
 	const struct profile_stacks *stacks = &report->profile->stacks;
-	uint64_t cut = stacks_cut(stacks), all = cut + stacks->ends[STACK_COMPLETE];
+	uint64_t cut = stacks_cut(stacks),
+		 all = cut + stacks->ends[STACK_COMPLETE] + report->profile->lost.stacks;
 	struct page *page = &report->page;
 	char count[HUMAN_SIZE];
 
@@ -240,7 +241,7 @@ static void print_left_out(struct report *report)
 		terminal_escape(&text, stacks->left_out.items[i].path, SIZE_MAX, report->page.unicode);
 		begin_header_line(report, STYLE_WARNING, "left out");
 		page_words(&report->page, STYLE_WARNING, LABEL_COLUMN,
-			"unwind rows of %s: %s places in it were walked without (row table full: --max-rows)",
+			"unwind rows of %s: %s frames were walked without (row table full: --max-rows)",
 			buffer_text(&text), human_count(count, stacks->left_out.items[i].frames));
 		page_end_line(&report->page);
 		report->page.failed |= text.failed;
