@@ -55,6 +55,9 @@ $(BUILD)/bpf/%.bpf.o: tests/bench/%.bpf.c $(wildcard bpf/*.h)
 $(BUILD)/bpf/%.bpf.o: tests/truth/%.bpf.c $(wildcard bpf/*.h tests/truth/*.h)
 	$(compile_bpf)
 
+$(BUILD)/bpf/%.bpf.o: tests/walker/%.bpf.c tests/walker/walked.h $(wildcard bpf/*.h)
+	$(compile_bpf)
+
 $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
@@ -81,6 +84,8 @@ FUZZ_SECONDS ?= 60
 FUZZERS	  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TRUTH	  := $(BUILD)/tests/truth
 TRUTH_SOURCES := $(filter-out %.bpf.c,$(wildcard tests/truth/*.c))
+WALKER	  := $(BUILD)/tests/walker
+WALKER_SOURCES := tests/walker/stage.S $(filter-out %.bpf.c,$(wildcard tests/walker/*.c))
 BENCH_SKELETONS := $(patsubst tests/bench/%.bpf.c,$(BUILD)/skel/%.skel.h,$(wildcard tests/bench/*.bpf.c))
 BENCH_HELPERS := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 
@@ -101,6 +106,11 @@ $(TRUTH): $(TRUTH_SOURCES) $(wildcard tests/truth/*.h) $(BUILD)/skel/truth.skel.
 	@$(say) CC $@
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(TRUTH_SOURCES) $(BUILD)/libleaktop.a $(LIBS) -o $@
 
+$(WALKER): $(WALKER_SOURCES) $(wildcard tests/walker/*.h) $(BUILD)/skel/walker.skel.h $(BUILD)/libleaktop.a
+	@mkdir -p $(@D)
+	@$(say) CC $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(WALKER_SOURCES) $(BUILD)/libleaktop.a $(LIBS) -lcmocka -o $@
+
 # clang's fuzzer wants all of the library instrumented, so each target is built from its sources.
 $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES) $(wildcard user/*/*.h) | $(SKELETONS)
 	@mkdir -p $(@D)
@@ -108,14 +118,14 @@ $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES) $(wildcard user/*/*.h
 		$< $(LIB_SOURCES) $(LIBS) -o $@
 
 .PHONY: deps unit-test system-test test bench demo lint fuzz fuzzers skeletons
-skeletons: $(SKELETONS) $(BENCH_SKELETONS) $(TRUTH:$(BUILD)/tests/%=$(BUILD)/skel/%.skel.h)
+skeletons: $(SKELETONS) $(BENCH_SKELETONS) $(patsubst %,$(BUILD)/skel/%.skel.h,truth walker)
 fuzzers: $(FUZZERS)
 deps:
 	scripts/deps.sh test
 
 # Everything a commit must pass but lint and fuzzing. Set-up first: what it installs decides what can be built.
 test: deps
-	$(MAKE) all fixtures $(TRUTH)
+	$(MAKE) all fixtures $(TRUTH) $(WALKER)
 	$(MAKE) unit-test
 	$(MAKE) unit-test BUILD=$(BUILD)/sanitized SANITIZE="$(SANITIZED)"
 	$(MAKE) all BUILD=$(BUILD)/sanitized SANITIZE="$(SANITIZED)"
@@ -125,7 +135,7 @@ test: deps
 unit-test: $(UNIT_TESTS)
 	@status=0; for test in $^; do echo "== $$test"; $$test || status=1; done; exit $$status
 
-system-test: all fixtures $(TRUTH)
+system-test: all fixtures $(TRUTH) $(WALKER)
 	tests/system/run.py --build $(BUILD)
 
 bench: deps

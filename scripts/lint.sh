@@ -17,7 +17,7 @@ check() {
 }
 
 mapfile -t all_c < <(find bpf user tests \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) | sort)
-mapfile -t user_c < <(find user tests/unit tests/bench tests/fuzz tests/truth -name '*.c' ! -name '*.bpf.c' | sort)
+mapfile -t user_c < <(find user tests/unit tests/bench tests/fuzz tests/truth tests/walker -name '*.c' ! -name '*.bpf.c' | sort)
 mapfile -t fixtures_c < <(find tests/fixtures -name '*.c' | sort)
 mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name run \) | sort)
 mapfile -t python < <(find tests -name '*.py' | sort)
