@@ -74,7 +74,7 @@ static __always_inline bool site_take(__u32 *index)
 	return !bpf_map_pop_elem(&free_sites, index) && *index < max_stacks;
 }
 
-static __noinline __u32 site_create(struct thread *thread, __u64 id, enum domain domain)
+__noinline __u32 site_create(struct thread *thread, __u64 id, enum domain domain)
 {
 	__u32 index, i, *winner;
 	struct stack *stack;
@@ -134,20 +134,24 @@ static __always_inline bool sites_scarce(void)
 }
 
 /* Keep only the innermost frames of the stack just walked. */
-static __always_inline void stack_shorten(struct thread *thread, enum domain domain)
+__noinline int stack_shorten(struct thread *thread, enum domain domain)
 {
-	struct walk *walk = &thread->walk;
+	struct walk *walk;
 	int i;
 
+	if (!thread)
+		return 1;
+	walk = &thread->walk;
 	walk->hash = walk->check = site_hash(thread, domain);
 	for (i = 0; i < SHORT_FRAMES; i++)
 		walk_mix(walk, thread->frames[i]);
 	walk->count = SHORT_FRAMES;
 	walk->end = STACK_SHORTENED;
 	walk_finish(walk);
+	return 0;
 }
 
-static __noinline __u32 site_find(struct thread *thread, enum domain domain)
+__noinline __u32 site_find(struct thread *thread, enum domain domain)
 {
 	__u32 *index;
 	__u64 id;

@@ -170,7 +170,7 @@ static __always_inline __u64 rule_find_in(struct thread *thread, const struct vm
 }
 
 /* Find the rule for an address, and keep it in the cache. */
-static __noinline __u64 rule_find(struct thread *thread, __u64 address)
+__noinline __u64 rule_find(struct thread *thread, __u64 address)
 {
 	struct vma_found found = {0};
 	__u64 key, mixed, rule;
