@@ -6,7 +6,7 @@
 #pragma once
 
 #define MAX_FRAMES   127 /* return addresses kept of a stack */
-#define SHORT_FRAMES 16	 /* of a stack that comes when the table is nearly full */
+#define SHORT_FRAMES 4	 /* of a stack that comes when the table is nearly full */
 #define MAX_PROCESSES                                                                                        \
 	4096		    /* owners alive at one time; must fit above the 48 address bits of a block's key \
 			     */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Tables that are too small: what is lost is said, and what is still counted stays right."""
 
-from harness import check_counts, fixture, limit
+from harness import check_counts, expect_line, fixture, limit, tell
 from test_books import environment
 
 
@@ -19,6 +19,26 @@ def test_few_stacks(t):
     check_counts(report.totals, book, "totals")
     report.check_totals()
     assert any(not site["frames"] for site in report.sites), "no site without a stack"
+
+
+def test_more_stacks_than_room(t):
+    """Stacks without end, as recursion makes them: when the table is nearly full, what they have in common takes them."""
+    target = t.start(fixture("many_sites"), "4000", "16000")
+    expect_line(target, "ready")
+    tracer = t.attach(target.pid, "--max-stacks", "512")
+    tell(target)
+    expect_line(target, "done")
+    report = t.end_leaktrace(tracer)
+    report.check_nothing_lost()
+    report.check_totals()
+    assert report.totals["allocations"] == 8000 and report.totals["live_blocks"] == 4000, report.totals
+    short = [site for site in report.sites if site["stack_end"] == "stack table nearly full"]
+    whole = [site for site in report.sites if site["complete"]]
+    assert len(whole) + len(short) == len(report.sites), [site["stack_end"] for site in report.sites]
+    assert len(whole) >= 512 - 512 // 8, f"only {len(whole)} whole stacks"
+    assert 0 < len(short) < 512 // 8, f"{len(short)} sites for what the whole stacks have in common"
+    assert all(len([frame for frame in site["frames"] if not frame["inlined"]]) == 4 for site in short)
+    assert sum(site["allocations"] for site in short) == report.data["stacks"]["cut"]["stack table nearly full"]
 
 
 def test_few_blocks(t):
