@@ -117,7 +117,7 @@ $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SOURCES) $(wildcard user/*/*.h
 	$(CLANG) -std=c17 -O1 -g $(CPPFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		$< $(LIB_SOURCES) $(LIBS) -o $@
 
-.PHONY: deps unit-test system-test test bench demo lint fuzz fuzzers skeletons
+.PHONY: deps unit-test system-test test vmtest bench demo lint fuzz fuzzers skeletons
 skeletons: $(SKELETONS) $(BENCH_SKELETONS) $(patsubst %,$(BUILD)/skel/%.skel.h,truth walker)
 fuzzers: $(FUZZERS)
 deps:
@@ -137,6 +137,12 @@ unit-test: $(UNIT_TESTS)
 
 system-test: all fixtures $(TRUTH) $(WALKER)
 	tests/system/run.py --build $(BUILD)
+
+# A choice of the system tests under other kernels, in virtual machines. Not a part of `make test`: it takes a while.
+vmtest: deps
+	scripts/deps.sh vm
+	$(MAKE) all fixtures
+	tests/vm/run.py --build $(BUILD)
 
 bench: deps
 	$(MAKE) all fixtures $(BENCH_HELPERS)

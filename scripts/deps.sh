@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# deps.sh [build] [test] [lint] [fuzz] [all]: install what is missing, with apt, and say what. Without an argument: what
-# building needs. Does nothing when nothing is missing. deps.sh --print GROUP...: the names only.
+# deps.sh [build] [test] [lint] [fuzz] [vm] [all]: install what is missing, with apt, and say what. Without an argument:
+# what building needs. Does nothing when nothing is missing. "all" is all but vm, which only `make vmtest` needs.
+# deps.sh --print GROUP...: the names only.
 set -euo pipefail
 
 build=(gcc g++ make clang llvm bpftool libbpf-dev libelf-dev libdw-dev libzydis-dev libjansson-dev libiberty-dev
@@ -10,6 +11,7 @@ test=(libcmocka-dev python3 binutils util-linux mount sqlite3 xz-utils redis-ser
 	libjemalloc-dev libgoogle-perftools-dev libmimalloc-dev valgrind heaptrack libc6-dbg dwz clang-format cppcheck)
 lint=(clang-format clang-tidy cppcheck shellcheck python3)
 fuzz=(clang)
+vm=(qemu-system-x86 busybox-static cpio xz-utils zstd util-linux debian-archive-keyring)
 
 # clang's fuzzer and sanitizers come in a package of their own, named after its version.
 if command -v clang >/dev/null; then
@@ -27,9 +29,10 @@ for group in "$@"; do
 	test) packages+=("${test[@]}") ;;
 	lint) packages+=("${lint[@]}") ;;
 	fuzz) packages+=("${fuzz[@]}") ;;
+	vm) packages+=("${vm[@]}") ;;
 	all) packages+=("${test[@]}" "${lint[@]}" "${fuzz[@]}") ;;
 	*)
-		echo "deps.sh: unknown group: $group (build, test, lint, fuzz or all)" >&2
+		echo "deps.sh: unknown group: $group (build, test, lint, fuzz, vm or all)" >&2
 		exit 2
 		;;
 	esac

@@ -19,7 +19,7 @@ check() {
 mapfile -t all_c < <(find bpf user tests \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) | sort)
 mapfile -t user_c < <(find user tests/unit tests/bench tests/fuzz tests/truth tests/walker -name '*.c' ! -name '*.bpf.c' | sort)
 mapfile -t fixtures_c < <(find tests/fixtures -name '*.c' | sort)
-mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name run \) | sort)
+mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name run -o -name vm \) | sort)
 mapfile -t python < <(find tests -name '*.py' | sort)
 flags=(-std=c17 -D_GNU_SOURCE '-DLEAKTOP_VERSION="lint"' -Iuser -I. -Itests/unit "-I$build/skel")
 

@@ -18,6 +18,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.join(ROOT, "build")
 LEAKTRACE = None  # when the one to test is not the one in BUILD
 DEFAULT_LIMIT = 60
+# How much longer everything may take than on a plain machine: under emulation, for one.
+SLOWNESS = float(os.environ.get("LEAKTOP_TEST_SLOWNESS", "1"))
 
 COUNTS = ("live_bytes", "live_blocks", "allocations", "allocated_bytes", "frees")
 
@@ -82,6 +84,7 @@ def cannot_run():
 
 def wait_for(condition, seconds, what):
     """Call condition until it returns something true, and return that; fail after so many seconds."""
+    seconds *= SLOWNESS
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -201,7 +204,7 @@ class Context:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=timeout,
+            timeout=timeout * SLOWNESS,
             env={**os.environ, **(env or {})},
             check=False,
             **options,
@@ -231,7 +234,7 @@ class Context:
             with contextlib.suppress(OSError):
                 if stream:
                     stream.close()
-        process.wait(10)
+        process.wait(10 * SLOWNESS)
 
     def leaktrace(self, *arguments, expect=0, env=None, timeout=DEFAULT_LIMIT, **options):
         """Run leaktrace with --json to its end; check its exit status, and read its report when that is 0 or 1."""
@@ -270,7 +273,7 @@ class Context:
         """End an attached leaktrace early and read its report."""
         if how and tracer.poll() is None:
             tracer.send_signal(how)
-        assert tracer.wait(30) == 0, f"leaktrace ended with {tracer.returncode}: {tracer.screen.text()[-300:]}"
+        assert tracer.wait(30 * SLOWNESS) == 0, f"leaktrace ended with {tracer.returncode}: {tracer.screen.text()[-300:]}"
         with open(tracer.json_path) as file:
             return Report(json.load(file))
 

@@ -62,7 +62,7 @@ def run_in_child(function, arguments, result_fd):
 
 def run_test(function, arguments):
     """Run one test in a child with a time limit. Returns its outcome and the reason."""
-    limit = getattr(function, "limit", harness.DEFAULT_LIMIT)
+    limit = getattr(function, "limit", harness.DEFAULT_LIMIT) * harness.SLOWNESS
     reader, writer = os.pipe()
     sys.stdout.flush()
     child = os.fork()
@@ -84,7 +84,7 @@ def run_test(function, arguments):
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([reader], [], [], left)[0]:
                 end_session(child)
-                return "FAIL", f"not done within {limit} s"
+                return "FAIL", f"not done within {limit:g} s"
             chunk = os.read(reader, 65536)
             if not chunk:
                 break
@@ -103,7 +103,7 @@ def end_session(leader):
     """End a test, asking first so that it can undo mounts and end what it started; then all of its session."""
     try:
         os.kill(leader, signal.SIGTERM)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 5 * harness.SLOWNESS
         while time.monotonic() < end:
             # Not reaped here: the pid stays ours until run_test() waits for it.
             if os.waitid(os.P_PID, leader, os.WEXITED | os.WNOHANG | os.WNOWAIT):
@@ -115,7 +115,10 @@ def end_session(leader):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n")[0],
+        epilog="LEAKTOP_TEST_SLOWNESS in the environment: a factor for all time limits.",
+    )
     parser.add_argument("--build", default=os.environ.get("BUILD"), help="the build folder (default: build)")
     parser.add_argument("--leaktrace", help="the leaktrace to test, when it is not the one in the build folder")
     parser.add_argument("--list", action="store_true", help="print the names and leave")
