@@ -3,8 +3,9 @@
 
 import re
 import signal
+import subprocess
 
-from harness import cases, expect_line, fixture, process_state, tell, wait_for
+from harness import cases, expect_line, fixture, process_state, tell, tool, wait_for
 
 LEAK_SIZE = 54321  # of tests/fixtures/deep_stack.h
 MAX_FRAMES = 127
@@ -162,3 +163,16 @@ def test_jit_bare(t):
     (site,) = leaks_of(t, "jit-bare")
     assert is_chain(frames_of(site), JIT_BARE_CHAIN), f"another stack: {' < '.join(names_of(site))}"
     check_cut(site, NO_INFORMATION)
+
+
+def test_broken_information(t):
+    """A file whose call frame information is nonsense: a warning that names it, and frame pointers instead."""
+    program, section = t.path("broken"), t.path("section")
+    with open(section, "wb") as file:
+        file.write(b"\xf0\xff\xff\x7f" + b"\x5a" * 200)
+    copied = t.run(tool("objcopy"), "--update-section", f".eh_frame={section}", fixture("alloc_loop"), program)
+    assert copied.status == 0, copied.err
+    done = t.leaktrace("--", program, "1000", stdin=subprocess.DEVNULL)
+    warnings = [text for text in done.report.data["warnings"] if program in text]
+    assert len(warnings) == 1 and "frame pointers" in warnings[0], done.report.data["warnings"]
+    done.report.check_nothing_lost()

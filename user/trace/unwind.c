@@ -22,10 +22,14 @@ static void place_rows(struct session *session, struct object *object, bool in_a
 {
 	uint64_t limit = (uint64_t)tracer_tables(session->tracer)->max_rows * IN_ADVANCE_PERCENT / 100;
 	struct unwind_rows rows = {0};
+	struct error problem = {0};
 
 	/* A file with unusable information is walked along frame pointers: no rows. */
-	if (!object->elf || unwind_rows_get(object->elf, &rows, NULL)) {
+	if (!object->elf) {
 		object->rows_state = ROWS_LOADED;
+	} else if (unwind_rows_get(object->elf, &rows, &problem)) {
+		object->rows_state = ROWS_LOADED;
+		session_warn(session, "%s: its code is walked along frame pointers", problem.message);
 	} else if (in_advance && tracer_rows_used(session->tracer) + rows.rows.count > limit) {
 		object->rows_wait = true;
 	} else if (tracer_place_rows(session->tracer, &rows, &object->row_first)) {
